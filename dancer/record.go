@@ -1,0 +1,92 @@
+package dancer
+
+import "time"
+
+// Index is a coherence index of one value over the horizon, 0 (ruin) to 10 (no
+// harm). Worst vetoes and compares, Expected only breaks ties.
+type Index struct {
+	Value    string  `json:"value"`
+	Worst    float64 `json:"worst"`
+	Expected float64 `json:"expected"`
+}
+
+// Assessment is what the partner forecasts for one option.
+type Assessment struct {
+	Option        string        `json:"option"`
+	Aliases       []string      `json:"aliases,omitempty"` // options with the same outputs, merged into this one
+	Inaction      bool          `json:"inaction,omitempty"`
+	Outputs       []float64     `json:"outputs"`
+	Indices       []Index       `json:"indices"` // in the order of the ladder
+	CascadeRisk   float64       `json:"cascade_risk"`
+	Recoverable   bool          `json:"recoverable"`
+	Disruption    float64       `json:"disruption"`
+	Reversibility float64       `json:"reversibility"`
+	Changes       int           `json:"changes"` // outputs that differ from now
+	Rollouts      int           `json:"rollouts"`
+	FloorBreaksIn time.Duration `json:"floor_breaks_in,omitempty"` // earliest, 0 when none breaks
+}
+
+// Veto says which floor took an option out, or which band it fell out of.
+type Veto struct {
+	Option string  `json:"option"`
+	Value  string  `json:"value"`
+	Worst  float64 `json:"worst"`
+	Floor  float64 `json:"floor"`
+}
+
+// SignalSnapshot is one input of a decision.
+type SignalSnapshot struct {
+	Name     string        `json:"name"`
+	Value    float64       `json:"value"` // 0 when not valid
+	Validity string        `json:"validity"`
+	Age      time.Duration `json:"age"`
+}
+
+// Outcome of a verdict, one of the four cases of the ladder.
+const (
+	OutcomeAct        = "act"         // an action is above every floor (and better than, or alone against, inaction)
+	OutcomeHold       = "hold"        // inaction is above, or wins
+	OutcomeUnderFloor = "under-floor" // every option is under a floor: the least-violating one runs
+)
+
+// Verdict is what the ladder says of a set of assessments.
+type Verdict struct {
+	Outcome    string   `json:"outcome"`
+	Option     string   `json:"option"`    // the winner
+	RunnerUp   string   `json:"runner_up,omitempty"`
+	Survivors  []string `json:"survivors"` // options that no floor took out (under the floor: those within the band of the least violation)
+	Vetoes     []Veto   `json:"vetoes,omitempty"`
+	DecidedBy  string   `json:"decided_by"` // the rung or tie-break that separated the winner from the runner-up
+	Margin     float64  `json:"margin"`
+	Confidence float64  `json:"confidence"` // 0-1
+	Escalate   bool     `json:"escalate"`
+	Because    []string `json:"because,omitempty"` // why it escalates, in plain words
+	Why        []string `json:"why"`               // the verdict in plain words, one reason a line
+}
+
+// Decision is the whole record of one decision. It is a pure function of the
+// Input that it carries.
+type Decision struct {
+	Version     int              `json:"version"` // 1
+	ID          string           `json:"id"`      // ULID; set by the caller
+	Robot       string           `json:"robot"`
+	At          time.Time        `json:"at"`        // wall clock, display only
+	Monotonic   time.Duration    `json:"monotonic"` // of the robot's clock
+	Tier        int              `json:"tier"`      // 2 or 3
+	ManualHash  string           `json:"manual"`
+	Seed        uint64           `json:"seed"`
+	Signals     []SignalSnapshot `json:"signals"`
+	Outputs     []NamedValue     `json:"outputs"` // before the decision
+	Assessments []Assessment     `json:"assessments"`
+	Verdict     Verdict          `json:"verdict"`
+	Question    string           `json:"question,omitempty"` // id of the open escalation, if any
+	Running     string           `json:"running"`            // option whose outputs were commanded
+	Who         string           `json:"who"`                // command | hold | ruling | timeout | none
+	Elapsed     time.Duration    `json:"elapsed"`
+}
+
+// NamedValue is one output's value.
+type NamedValue struct {
+	Name  string  `json:"name"`
+	Value float64 `json:"value"`
+}

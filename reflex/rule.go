@@ -1,0 +1,37 @@
+package reflex
+
+import (
+	"time"
+
+	"dancer/reflex/program"
+)
+
+// StopCategory as in IEC 60204-1. The zero value is invalid, so that a rule
+// without one is refused.
+type StopCategory uint8
+
+// The stop categories.
+const (
+	StopInvalid StopCategory = iota
+	Stop0                    // power off at once: outputs go to their safe values
+	Stop1                    // controlled stop, then power off
+	Stop2                    // controlled stop, then held
+)
+
+// Setting is one output and the value it is driven to.
+type Setting struct {
+	Output int // index into the robot's outputs
+	Value  float64
+}
+
+// Rule is one reflex, compiled.
+type Rule struct {
+	Name     string
+	When     *program.Program // over signals then outputs; NaN fires
+	Until    *program.Program // nil: ends when When ends; NaN does not end
+	Set      []Setting
+	Latch    bool          // stays until an operator clears it, and When must be false by then
+	Stop     StopCategory  // default Stop2
+	Debounce time.Duration // When must hold this long before the rule fires; invalid inputs too; 0: at once
+	Confirm  int           // consecutive evaluations on new readings needed; 0 and 1: at once
+}
