@@ -1,0 +1,125 @@
+package config
+
+import (
+	"time"
+
+	"dancer/boards"
+	"dancer/dancer"
+	"dancer/reflex"
+)
+
+// Framing is how values are read from a port.
+type Framing string
+
+// The framings.
+const (
+	FramingJSON  Framing = "json"  // one flat JSON object a line; nested names by dots
+	FramingCSV   Framing = "csv"   // one row a line, columns by name
+	FramingNMEA  Framing = "nmea"  // NMEA 0183 sentences, fields such as GGA.latitude
+	FramingLines Framing = "lines" // text lines that match a pattern such as dist={value}
+)
+
+// Pull is the bias of an input line.
+type Pull string
+
+// The biases; the zero value leaves the line as it is.
+const (
+	PullNone Pull = ""
+	PullUp   Pull = "up"
+	PullDown Pull = "down"
+	PullOff  Pull = "off"
+)
+
+// Port is one serial line (or, on board sim, a name without a device).
+type Port struct {
+	Name      string
+	Device    string // "" only on board sim
+	Baud      int    // 300 to 4,000,000; default 115200
+	Framing   Framing
+	Pattern   string   // lines: what a line looks like, e.g. dist={value}; may be overridden per signal
+	Columns   []string // csv: names of the columns in order; empty: the first row names them
+	Delimiter string   // csv: one character, default ","
+}
+
+// Input says where a signal comes from. It is parallel to Manual.Signals.
+type Input struct {
+	Port       int    // index into Robot.Ports, or -1
+	Field      string // of the port's frames; default the signal's name
+	HasPin     bool
+	Pin        boards.Line
+	Pull       Pull
+	ActiveHigh bool    // default true: a high line reads as 1
+	Start      float64 // board sim: value at the start of the scenario; NaN: none
+}
+
+// Drive says where an output goes. It is parallel to Manual.Outputs.
+type Drive struct {
+	HasPin     bool
+	Pin        boards.Line
+	ActiveHigh bool    // default true: value 1 is a high line
+	PWM        float64 // Hz; 0: the line is only on or off
+	Port       int     // index into Robot.Ports, or -1
+	Format     string  // what is written to the port; {value} is replaced
+}
+
+// Lease is how long a command of the brain is good for.
+type Lease struct {
+	ExpiresAfter time.Duration       // default three steps of the model; 10 ms to 60 s
+	Stop         reflex.StopCategory // default Stop1: what the spine performs when it runs out
+}
+
+// ConductorLink is how a robot reaches its conductor.
+type ConductorLink struct {
+	Broker       string // "auto" (mqtt://127.0.0.1:1883, the default), "off", or an MQTT URL; another host needs mqtts
+	Username     string
+	PasswordFile string // path, made absolute; read by the user of this value
+	CAFile       string // PEM, for mqtts
+	Fingerprint  string // sha256:<64 hex digits> of the broker's certificate, for mqtts
+}
+
+// Mesh is how the members of a cell find each other.
+type Mesh struct {
+	Join    []string // addresses to join; nil: auto, the loopback range 7946-7977
+	Bind    string   // host:port; default 127.0.0.1:0, the first free of that range
+	KeyFile string   // path to the cell's gossip key; needed beyond loopback
+	Off     bool
+}
+
+// Plant is the simulated board's own physics, when it shall differ from the
+// manual's model.
+type Plant struct {
+	Step time.Duration // default the model's step
+	Next []dancer.Next // over the slots of signals and outputs; dt is a constant
+}
+
+// Robot is a robot.yaml with its manual, checked.
+type Robot struct {
+	Path        string // of robot.yaml, as given
+	Name        string
+	Cell        string // default "default"
+	BoardName   string // resolved: never "auto"
+	Board       boards.Profile
+	ManualPath  string
+	ManualBytes []byte
+	Manual      *dancer.Manual
+	Ports       []Port
+	Inputs      []Input // parallel to Manual.Signals
+	Drives      []Drive // parallel to Manual.Outputs
+	Lease       Lease
+	Conductor   ConductorLink
+	Mesh        Mesh
+	Listen      string // default 127.0.0.1:8421; "off": no local HTTP server
+	TokenFile   string // bearer token; needed to listen beyond loopback
+	Certificate string // PEM; needed to listen beyond loopback
+	Key         string // PEM; needed to listen beyond loopback
+	Autostart   bool   // waives the operator's start for boot alone
+	Scenario    string // board sim: path of the scenario file; "" none
+	Plant       *Plant // board sim: nil: the manual's model moves the world
+}
+
+// Options of Load.
+type Options struct {
+	Board    string // overrides robot.yaml's board; "": as written
+	Scenario string // overrides robot.yaml's scenario; "": as written
+	Run      bool   // for `run`: a device that does not exist is a fault, not a warning
+}
