@@ -1,0 +1,165 @@
+package link
+
+import (
+	"math"
+	"time"
+)
+
+// EventKind says what an Event tells. The zero value is none.
+type EventKind uint8
+
+// The kinds of events, with the meaning of Index, Flags and Value. What is not
+// named is zero, and -1 for Cause.
+const (
+	EventNone    EventKind = iota
+	EventSignal            // Index signal, Flags hal.Validity now, Value last reading
+	EventReflex            // Index rule, Flags 1 fired or 0 ended, Cause slot that changed (-1 a deadline), Latency, Frame of its port
+	EventLatch             // Index rule, Flags 1 latched or 0 cleared
+	EventOutput            // Index output, Flags Who, Value written, Cause rule or -1
+	EventLease             // Flags LeaseState, Cause Reason
+	EventMode              // Flags Mode, Cause Reason
+	EventOverrun           // Latency how late, Frame overruns so far
+	EventPort              // Index port, Flags 1 back or 0 gone
+	EventBrain             // Flags 1 started or 0 ended, Index starts so far, Value exit code (negative: signal)
+	EventAnswer            // answer to a Request: Index RequestKind, Flags 1 done or 0 refused, Frame Sequence, Cause Reason
+	EventLost              // Frame events lost because the ring was full, in all
+)
+
+// String names the kind as in --events.
+func (k EventKind) String() string {
+	names := [...]string{"none", "signal", "reflex", "latch", "output", "lease", "mode", "overrun", "port", "brain", "answer", "lost"}
+	if int(k) < len(names) {
+		return names[k]
+	}
+	return "unknown"
+}
+
+// Event is one thing that happened in the spine.
+type Event struct {
+	Kind    EventKind
+	Flags   uint8
+	Index   int32
+	Cause   int32
+	Value   float64
+	At      time.Duration // CLOCK_MONOTONIC of the cause: the input's time stamp for reflexes
+	Latency time.Duration // from At to the output's write
+	Frame   uint64
+}
+
+// Reason says why a mode or a lease changed or a request was refused.
+type Reason int32
+
+// The reasons.
+const (
+	ReasonNone Reason = iota
+	ReasonOperator
+	ReasonAutostart
+	ReasonDecision     // a completed decision renewed the lease
+	ReasonLeaseExpired // no completed decision within the lease
+	ReasonBrainEnded   // the brain's process is gone
+	ReasonBrainLoop    // the brain died too often: report-only
+	ReasonNoLease      // refused: no live lease
+	ReasonReportOnly   // refused: report-only
+	ReasonStillTrue    // refused: the latch's condition still holds
+	ReasonNoSuchLatch  // refused: no latch of that number
+	ReasonShutdown
+	ReasonDryRun
+	ReasonUnknownRequest
+)
+
+// String says it in plain words.
+func (r Reason) String() string {
+	names := [...]string{
+		"", "operator", "autostart", "decision completed", "no decision within the lease", "the brain ended",
+		"the brain died three times in a row", "no live lease: the brain has not completed a decision",
+		"report-only: restart dancer run", "its condition still holds", "no such latch", "shutting down", "dry run",
+		"unknown request",
+	}
+	if r >= 0 && int(r) < len(names) {
+		return names[r]
+	}
+	return "unknown"
+}
+
+// PutEvent adds an event to the ring (spine); false when it is full, which is
+// counted.
+func (s *Segment) PutEvent(e *Event) bool {
+	rec := record{
+		uint64(e.Kind) | uint64(e.Flags)<<8 | uint64(uint32(e.Index))<<32,
+		uint64(uint32(e.Cause)), math.Float64bits(e.Value), uint64(e.At), uint64(e.Latency), e.Frame,
+	}
+	return s.events.put(&rec)
+}
+
+// TakeEvent takes the oldest event (brain, one goroutine); false when there is
+// none. Records that make no sense are passed over.
+func (s *Segment) TakeEvent(e *Event) bool {
+	var rec record
+	for range EventCapacity {
+		if !s.events.take(&rec) {
+			return false
+		}
+		*e = Event{
+			Kind: EventKind(rec[0] & 0xff), Flags: uint8(rec[0] >> 8), Index: int32(rec[0] >> 32),
+			Cause: int32(uint32(rec[1])), Value: math.Float64frombits(rec[2]),
+			At: time.Duration(rec[3]), Latency: time.Duration(rec[4]), Frame: rec[5],
+		}
+		if e.Kind != EventNone && e.Kind <= EventLost {
+			return true
+		}
+	}
+	return false
+}
+
+// EventsLost is how many events found the ring full since the spine's start.
+func (s *Segment) EventsLost() uint64 { return s.events.words[ringLost].Load() }
+
+// RequestKind is what the brain asks of the spine on an operator's behalf. The
+// zero value is none.
+type RequestKind uint8
+
+// The requests.
+const (
+	RequestNone  RequestKind = iota
+	RequestStart             // start moving
+	RequestStop              // outputs safe until the next start
+	RequestClear             // clear one latch, or all
+)
+
+// String names the request as in the control protocol.
+func (k RequestKind) String() string {
+	names := [...]string{"none", "start", "stop", "clear"}
+	if int(k) < len(names) {
+		return names[k]
+	}
+	return "unknown"
+}
+
+// Request is one such question. The answer comes as EventAnswer with the same
+// Sequence.
+type Request struct {
+	Kind     RequestKind
+	Index    int32  // clear: the rule, -1 all
+	Sequence uint64 // the caller's own number
+}
+
+// PostRequest adds a request (brain); false when the ring is full. Wake the
+// spine after it.
+func (s *Segment) PostRequest(r Request) bool {
+	s.brain.Lock()
+	defer s.brain.Unlock()
+	rec := record{uint64(r.Kind) | uint64(uint32(r.Index))<<32, r.Sequence}
+	return s.requests.put(&rec)
+}
+
+// TakeRequest takes the oldest request (spine). An unknown kind is handed over
+// as it is, for the spine to refuse. Call it at most RequestCapacity times a
+// wake-up: a hostile brain can always make another one.
+func (s *Segment) TakeRequest(r *Request) bool {
+	var rec record
+	if !s.requests.take(&rec) {
+		return false
+	}
+	*r = Request{Kind: RequestKind(rec[0] & 0xff), Index: int32(rec[0] >> 32), Sequence: rec[1]}
+	return true
+}

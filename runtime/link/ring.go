@@ -1,0 +1,87 @@
+package link
+
+import "sync/atomic"
+
+// A ring holds fixed records of eight words between one producer and one
+// consumer. A full ring refuses the new record and counts it.
+const (
+	recordWords = 8
+	ringHead    = 0             // producer's count of records, a cache line of its own
+	ringTail    = lineWords     // consumer's
+	ringLost    = 2 * lineWords // records refused
+	ringRecords = 3 * lineWords
+)
+
+func ringWords(capacity int) int { return ringRecords + capacity*recordWords }
+
+type record [recordWords]uint64
+
+type ring struct {
+	words    []atomic.Uint64
+	capacity uint64
+	position uint64 // this side's own count: never believed from shared memory once running
+	lost     uint64
+}
+
+func newRing(words []atomic.Uint64, capacity int) ring {
+	return ring{words: words[:ringWords(capacity)], capacity: uint64(capacity)}
+}
+
+func (r *ring) slot(position uint64) []atomic.Uint64 {
+	o := ringRecords + int(position&(r.capacity-1))*recordWords
+	return r.words[o : o+recordWords]
+}
+
+// put adds a record, or counts it as lost. A consumer that writes nonsense into
+// its tail makes the ring look full or empty; it loses records, nothing else.
+func (r *ring) put(rec *record) bool {
+	if r.position-r.words[ringTail].Load() >= r.capacity {
+		r.lost++
+		r.words[ringLost].Store(r.lost)
+		return false
+	}
+	w := r.slot(r.position)
+	for i := range rec {
+		w[i].Store(rec[i])
+	}
+	r.position++
+	r.words[ringHead].Store(r.position)
+	return true
+}
+
+// take copies the next record out. If the producer's head makes no sense the
+// ring is taken to be empty from there on.
+func (r *ring) take(rec *record) bool {
+	head := r.words[ringHead].Load()
+	waiting := head - r.position
+	if waiting == 0 {
+		return false
+	}
+	if waiting > r.capacity {
+		r.position = head
+		r.words[ringTail].Store(head)
+		return false
+	}
+	w := r.slot(r.position)
+	for i := range rec {
+		rec[i] = w[i].Load()
+	}
+	r.position++
+	r.words[ringTail].Store(r.position)
+	return true
+}
+
+// resumeConsumer and resumeProducer take this side's position from a brain that
+// was here before.
+func (r *ring) resumeConsumer() {
+	head, tail := r.words[ringHead].Load(), r.words[ringTail].Load()
+	if head-tail > r.capacity {
+		tail = head
+	}
+	r.position = tail
+}
+
+func (r *ring) resumeProducer() {
+	r.position = r.words[ringHead].Load()
+	r.lost = r.words[ringLost].Load()
+}
