@@ -96,7 +96,7 @@ type Request struct {
 type State struct {
 	Robot         string             `json:"robot"`
 	Cell          string             `json:"cell"`
-	Mode          string             `json:"mode"` // safe | running | report-only | dry-run
+	Mode          string             `json:"mode"`  // safe | running | report-only | dry-run
 	Lease         string             `json:"lease"` // none | live | expired
 	Latches       []string           `json:"latches"`
 	Reflexes      []string           `json:"reflexes"` // active now
