@@ -1,0 +1,61 @@
+# Everything a person or a machine does with this tree. `make` alone says what
+# there is. Go and make are enough for demo, test, bench and cross.
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo development)
+GOBUILD  = CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)"
+CROSS    = linux-arm64 linux-armv7 linux-armv6 linux-amd64
+# On two cores the end-to-end tests need them for the program they drive.
+TEST     = go test -p 2 -timeout 15m
+
+.PHONY: help demo build test race lint check-tidy bench bench-spine cross soak screenshot ci clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: build ## three robots in a burning museum, with conductor and dashboard
+	bin/dancer demo
+
+build: ## bin/dancer, one static binary for this machine
+	$(GOBUILD) -o bin/dancer ./cmd/dancer
+
+test: ## vet and every test (SHORT=1 leaves the slow ones out)
+	go vet ./...
+	$(TEST) $(if $(SHORT),-short) ./...
+
+race: ## the same tests under the race detector, without the slow end-to-end ones
+	CGO_ENABLED=1 $(TEST) -race -short ./...
+
+lint: ## golangci-lint, pinned in tools/go.mod
+	go build -C tools -o ../bin/golangci-lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+	bin/golangci-lint run
+
+check-tidy: ## both go.mod files name exactly what is used
+	go mod tidy -diff
+	go -C tools mod tidy -diff
+
+bench: ## figures of docs/benchmarks.md that need one process
+	go test -p 1 -run '^$$' -bench . -benchmem ./...
+
+bench-spine: ## figures of docs/benchmarks.md that need the real program (8 min, quiet machine, root)
+	DANCER_FIGURES=1 go test -count=1 -timeout 30m -v -run 'TestFigures' ./cmd/dancer
+
+cross: $(CROSS:%=dist/dancer-%) ## static binaries for the boards, in dist/
+
+soak: ## the end-to-end tests at their full length (half an hour)
+	DANCER_SOAK=1 go test -count=1 -timeout 90m -v -run 'TestEndToEnd' ./cmd/dancer
+
+screenshot: ## docs/dashboard.png from the running program
+	DANCER_SCREENSHOT=$(CURDIR)/docs/dashboard.png go test -count=1 -timeout 5m -v -run 'TestEndToEndDemoPage' ./cmd/dancer
+
+ci: ## what the machine runs before a merge
+	.ci/run
+
+clean: ## remove bin/ and dist/
+	rm -rf bin dist
+
+dist/dancer-linux-armv%: FORCE
+	GOOS=linux GOARCH=arm GOARM=$* $(GOBUILD) -o $@ ./cmd/dancer
+dist/dancer-linux-%: FORCE
+	GOOS=linux GOARCH=$* $(GOBUILD) -o $@ ./cmd/dancer
+.PHONY: FORCE
+FORCE:
