@@ -9,13 +9,9 @@ import (
 	"dancer/mesh"
 )
 
-// Connection states of an agent.
-const (
-	Online  = "ONLINE"
-	Offline = "OFFLINE"
-	Broken  = "BROKEN"
-	Unknown = "UNKNOWN" // only gossip knows of it
-)
+// Unknown is the connection of an agent that only gossip knows of; the other
+// states are those of package mesh.
+const Unknown = "UNKNOWN"
 
 // Agent is one robot as its conductor sees it.
 type Agent struct {
@@ -37,7 +33,7 @@ type agent struct {
 
 // alive judges an agent's life at a moment.
 func (a *agent) alive(now, silence time.Duration) bool {
-	return a.member || (a.view.Connection == Online && now-a.heard <= silence)
+	return a.member || (a.view.Connection == mesh.Online && now-a.heard <= silence)
 }
 
 // Member is one agent as the mesh of a cell sees it.
@@ -134,35 +130,29 @@ func (r *Register) agent(key agentKey) *agent {
 	return a
 }
 
-func (r *Register) applyConnection(at Moment, key agentKey, body json.RawMessage) (Effects, error) {
-	var c mesh.Connection
-	if err := decode(body, &c); err != nil {
+func (r *Register) applyConnection(at Moment, key agentKey, e mesh.Envelope) (Effects, error) {
+	c, err := mesh.Body[mesh.Connection](e)
+	if err != nil || c.Role == mesh.RoleConductor {
 		return Effects{}, err
-	}
-	if c.Role == "conductor" {
-		return Effects{}, nil
-	}
-	if c.State != Online && c.State != Offline && c.State != Broken {
-		return Effects{}, invalid("read connection of %s: unknown state %q", key.name, clip(c.State, 40))
 	}
 	a := r.agent(key)
 	if a == nil {
 		return Effects{}, ErrFull
 	}
 	a.view.Connection = c.State
-	if c.State == Online {
+	if c.State == mesh.Online {
 		a.hear(at)
 	}
 	return r.heard(at, a), nil
 }
 
-func (r *Register) applyState(at Moment, key agentKey, body json.RawMessage) (Effects, error) {
-	var s mesh.State
-	if err := decode(body, &s); err != nil {
+func (r *Register) applyState(at Moment, key agentKey, e mesh.Envelope) (Effects, error) {
+	s, err := mesh.Body[mesh.State](e)
+	if err != nil {
 		return Effects{}, err
 	}
-	if s.Robot != key.name {
-		return Effects{}, invalid("read state of %s: it names the robot %q", key.name, clip(s.Robot, 64))
+	if s.Robot != key.name || s.Cell != key.cell {
+		return Effects{}, invalid("read state of %s: it names %s/%s", key.name, s.Cell, s.Robot)
 	}
 	a := r.agent(key)
 	if a == nil {

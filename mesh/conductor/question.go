@@ -101,7 +101,7 @@ func (q *Question) standing() *Ruling {
 		if !final(r.Verdict) || (r.Ack != nil && r.Ack.Outcome != AckApplied) {
 			continue
 		}
-		if best == nil || rank(r.Verdict) < rank(best.Verdict) || (r.Verdict == best.Verdict && r.Ack != nil) {
+		if best == nil || mesh.Restrictiveness(r.Verdict) > mesh.Restrictiveness(best.Verdict) || (r.Verdict == best.Verdict && r.Ack != nil) {
 			best = r
 		}
 	}
@@ -112,12 +112,6 @@ func (q *Question) standing() *Ruling {
 func final(verdict string) bool {
 	return verdict == mesh.RuleApprove || verdict == mesh.RuleDeny
 }
-
-// restrictive lists the verdicts, the most restrictive first.
-var restrictive = []string{mesh.RuleDeny, mesh.RuleDefer, mesh.RuleReschedule, mesh.RuleEscalate, mesh.RuleApprove}
-
-// rank of a verdict: lower is more restrictive, -1 is unknown.
-func rank(verdict string) int { return slices.Index(restrictive, verdict) }
 
 // clone gives a copy that shares nothing that changes later.
 func (q *Question) clone() Question {

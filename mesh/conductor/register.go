@@ -1,7 +1,6 @@
 package conductor
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -14,7 +13,6 @@ import (
 // Errors of the register, by cause.
 var (
 	ErrFull     = errors.New("register is full")         // try again later: the message is not acknowledged, so its sender keeps it
-	ErrInvalid  = errors.New("invalid message")          // will never be right: drop and count it
 	ErrUnknown  = errors.New("unknown")                  // no such question or agent
 	ErrStands   = errors.New("a stricter ruling stands") // of two rulings the more restrictive wins
 	ErrNotThere = errors.New("agent is not connected")   // a request that must not wait
@@ -106,10 +104,14 @@ type Counters struct {
 
 type agentKey struct{ cell, name string }
 
+// Recall finds a closed question that left memory, on disk.
+type Recall func(id string) (Question, bool)
+
 // Register is the conductor's knowledge. It is not safe for concurrent use: its
 // owner holds one lock around it.
 type Register struct {
 	limits    Limits
+	recall    Recall
 	agents    map[agentKey]*agent
 	questions map[string]*Question
 	open      int
@@ -121,11 +123,15 @@ type Register struct {
 	counters  Counters
 }
 
-// New makes an empty register.
-func New(limits Limits) *Register {
+// New makes an empty register. recall may be nil: nothing is kept beyond memory.
+func New(limits Limits, recall Recall) *Register {
 	l := limits.withDefaults()
+	if recall == nil {
+		recall = func(string) (Question, bool) { return Question{}, false }
+	}
 	return &Register{
 		limits:    l,
+		recall:    recall,
 		agents:    map[agentKey]*agent{},
 		questions: map[string]*Question{},
 		rulings:   map[string]string{},
@@ -149,6 +155,7 @@ func (r *Register) Restore(questions []Question) []Message {
 			}
 		}
 	}
+	r.prune()
 	return pending
 }
 
@@ -161,21 +168,25 @@ func (r *Register) OpenCount() int { return r.open }
 // Apply takes one message of an agent. The cell and the agent are those of the
 // topic: an envelope from somebody else, or a body about somebody else, is
 // invalid. Events pass through untouched. Nothing is refused silently: the
-// error says why, and errors.Is tells ErrInvalid from ErrFull.
+// error says why, and errors.Is tells mesh.ErrInvalid and mesh.ErrMalformed
+// (drop it) from ErrFull (it comes again).
 func (r *Register) Apply(at Moment, cell, name string, e mesh.Envelope) (Effects, error) {
+	if e.Kind == mesh.KindAck && strings.HasPrefix(e.From, mesh.ConductorAgent) {
+		return Effects{}, nil // a conductor's own ack to this robot
+	}
 	if e.From != name {
 		return Effects{}, invalid("read %s of %s: it is from %q", e.Kind, name, clip(e.From, 64))
 	}
 	key := agentKey{cell, name}
 	switch e.Kind {
 	case mesh.KindConnection:
-		return r.applyConnection(at, key, e.Body)
+		return r.applyConnection(at, key, e)
 	case mesh.KindState:
-		return r.applyState(at, key, e.Body)
+		return r.applyState(at, key, e)
 	case mesh.KindEscalation:
 		return r.applyEscalation(at, key, e)
 	case mesh.KindAck:
-		return r.applyAck(at, e.Body)
+		return r.applyAck(at, key, e)
 	case mesh.KindEvent:
 		if a, ok := r.agents[key]; ok {
 			a.hear(at)
@@ -200,15 +211,8 @@ func (r *Register) remember(a mesh.Ack) {
 	r.acks[a.Of] = a
 }
 
-func decode(body json.RawMessage, into any) error {
-	if err := json.Unmarshal(body, into); err != nil {
-		return invalid("read body: %v", err)
-	}
-	return nil
-}
-
 func invalid(format string, args ...any) error {
-	return fmt.Errorf("%w: %s", ErrInvalid, fmt.Sprintf(format, args...))
+	return fmt.Errorf("%w: %s", mesh.ErrInvalid, fmt.Sprintf(format, args...))
 }
 
 // clip bounds text of a peer for a message to people.

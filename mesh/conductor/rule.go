@@ -12,21 +12,20 @@ import (
 const (
 	MaxName = 100  // bytes of `by`
 	MaxNote = 2000 // bytes of `note`
-	maxID   = 64
 )
 
 // applyEscalation takes a question or a newer revision of it. What is here
 // already is stored and acknowledged again: the sender did not hear us.
 func (r *Register) applyEscalation(at Moment, key agentKey, e mesh.Envelope) (Effects, error) {
-	var esc mesh.Escalation
-	if err := decode(e.Body, &esc); err != nil {
+	esc, err := mesh.Body[mesh.Escalation](e)
+	if err != nil {
 		return Effects{}, err
 	}
-	if err := checkEscalation(key, esc); err != nil {
-		return Effects{}, err
+	if esc.Robot != key.name || esc.Cell != key.cell {
+		return Effects{}, invalid("read question %s: it names %s/%s but came from %s/%s", esc.ID, esc.Cell, esc.Robot, key.cell, key.name)
 	}
 	var effects Effects
-	q, known := r.questions[esc.ID]
+	q, known := r.lookup(esc.ID)
 	switch {
 	case !known && esc.State == "open" && r.open >= r.limits.Open:
 		r.counters.OpenRefused++
@@ -58,29 +57,15 @@ func (r *Register) applyEscalation(at Moment, key agentKey, e mesh.Envelope) (Ef
 	return effects, nil
 }
 
-func checkEscalation(key agentKey, e mesh.Escalation) error {
-	switch {
-	case !plainID(e.ID):
-		return invalid("read question of %s: %q is no id", key.name, clip(e.ID, maxID))
-	case e.Robot != key.name || e.Cell != key.cell:
-		return invalid("read question %s: it names %s/%s but came from %s/%s", e.ID, clip(e.Cell, 64), clip(e.Robot, 64), key.cell, key.name)
-	case e.State != "open" && e.State != "withdrawn" && e.State != "timed-out":
-		return invalid("read question %s: unknown state %q", e.ID, clip(e.State, 40))
+// lookup finds a question in memory or among those that left it.
+func (r *Register) lookup(id string) (*Question, bool) {
+	if q, ok := r.questions[id]; ok {
+		return q, true
 	}
-	return nil
-}
-
-// plainID says whether an id can stand in a URL path and a page as it is.
-func plainID(id string) bool {
-	if id == "" || len(id) > maxID {
-		return false
+	if q, ok := r.recall(id); ok {
+		return &q, true
 	}
-	for _, c := range []byte(id) {
-		if !(c >= '0' && c <= '9' || c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z' || c == '-' || c == '_') {
-			return false
-		}
-	}
-	return true
+	return nil, false
 }
 
 // put keeps a question and its place among the open and the closed.
@@ -131,15 +116,15 @@ func (r *Register) prune() []string {
 // here: an unknown question or option, a verdict that is none, a ruling by
 // nobody, and an approval of what somebody denied.
 func (r *Register) Rule(at Moment, id, envelope string, ruling mesh.Ruling) (Ruling, Effects, error) {
-	q, ok := r.questions[id]
+	q, ok := r.lookup(id)
 	if !ok {
-		return Ruling{}, Effects{}, fmt.Errorf("rule on %s: %w question", clip(id, maxID), ErrUnknown)
+		return Ruling{}, Effects{}, fmt.Errorf("rule on %s: %w question", clip(id, 40), ErrUnknown)
 	}
 	ruling.Escalation, ruling.At = id, at.Wall
 	if err := checkRuling(q, &ruling); err != nil {
 		return Ruling{}, Effects{}, err
 	}
-	if s := q.standing(); s != nil && q.State == "open" && rank(ruling.Verdict) > rank(s.Verdict) {
+	if s := q.standing(); s != nil && q.State == "open" && mesh.Restrictiveness(ruling.Verdict) < mesh.Restrictiveness(s.Verdict) {
 		return Ruling{}, Effects{}, fmt.Errorf("rule on %s: %w: %s by %s; of two rulings the more restrictive wins", id, ErrStands, s.Verdict, s.By)
 	}
 	if len(q.Rulings) >= r.limits.Rulings {
@@ -174,7 +159,7 @@ func (r *Register) Unrule(id, envelope string) {
 func checkRuling(q *Question, ruling *mesh.Ruling) error {
 	ruling.By, ruling.Note = strings.TrimSpace(ruling.By), strings.TrimSpace(ruling.Note)
 	switch {
-	case rank(ruling.Verdict) < 0:
+	case mesh.Restrictiveness(ruling.Verdict) == 0:
 		return invalid("rule on %s: %q is no verdict (give one of approve, deny, defer, reschedule, escalate)", q.ID, clip(ruling.Verdict, 40))
 	case ruling.By == "":
 		return invalid("rule on %s: nobody rules (give by: the name of who decides)", q.ID)
@@ -199,18 +184,17 @@ func (r Ruling) message() Message {
 
 // applyAck takes a robot's answer to a ruling or a request. The first answer
 // counts: a robot that repeats itself says the same.
-func (r *Register) applyAck(at Moment, body []byte) (Effects, error) {
-	var a mesh.Ack
-	if err := decode(body, &a); err != nil {
+func (r *Register) applyAck(at Moment, key agentKey, e mesh.Envelope) (Effects, error) {
+	a, err := mesh.Body[mesh.Ack](e)
+	if err != nil {
 		return Effects{}, err
 	}
-	if !plainID(a.Of) {
-		return Effects{}, invalid("read ack: %q is no id", clip(a.Of, maxID))
+	q := r.questions[r.rulings[a.Of]]
+	if q != nil && (q.Robot != key.name || q.Cell != key.cell) {
+		return Effects{}, invalid("read ack: %s/%s answers a ruling for %s/%s", key.cell, key.name, q.Cell, q.Robot)
 	}
-	a.Why, a.Outcome, a.Running = clip(a.Why, MaxNote), clip(a.Outcome, 40), clip(a.Running, 64)
 	effects := Effects{Done: []string{a.Of}}
 	r.remember(a)
-	q := r.questions[r.rulings[a.Of]]
 	if q == nil {
 		return effects, nil
 	}
@@ -245,7 +229,7 @@ func (r *Register) Ask(at Moment, name, envelope string, request mesh.Request) (
 		return Effects{}, invalid("%s %s: give by: the name of who asks, up to %d bytes", request.Do, name, MaxName)
 	case len(request.Latch) > 64:
 		return Effects{}, invalid("%s %s: latch is longer than 64 bytes", request.Do, name)
-	case request.Do != "stop" && a.Connection != Online:
+	case request.Do != "stop" && a.Connection != mesh.Online:
 		return Effects{}, fmt.Errorf("%s %s: %w (%s): it would move later than you expect", request.Do, name, ErrNotThere, a.Connection)
 	}
 	return Effects{Send: []Message{{
@@ -273,7 +257,7 @@ func (r *Register) Questions(state string) []Question {
 
 // Question gives one question.
 func (r *Register) Question(id string) (Question, bool) {
-	q, ok := r.questions[id]
+	q, ok := r.lookup(id)
 	if !ok {
 		return Question{}, false
 	}
