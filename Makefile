@@ -13,7 +13,7 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: build ## three robots in a burning museum, with conductor and dashboard
-	bin/dancer demo
+	bin/dancer demo $(ARGS)
 
 build: ## bin/dancer, one static binary for this machine
 	$(GOBUILD) -o bin/dancer ./cmd/dancer
