@@ -8,6 +8,8 @@ type Index struct {
 	Value    string  `json:"value"`
 	Worst    float64 `json:"worst"`
 	Expected float64 `json:"expected"`
+	// Unknown: an invalid signal was read, so the index was taken as 0.
+	Unknown bool `json:"unknown,omitempty"`
 }
 
 // Assessment is what the partner forecasts for one option.
@@ -24,6 +26,25 @@ type Assessment struct {
 	Changes       int           `json:"changes"` // outputs that differ from now
 	Rollouts      int           `json:"rollouts"`
 	FloorBreaksIn time.Duration `json:"floor_breaks_in,omitempty"` // earliest, 0 when none breaks
+
+	// Samples holds the worst index of every value in every paired roll-out,
+	// Samples[r*len(Indices)+v]; roll-out r met the same disturbances in every
+	// option. It belongs to the forecaster, is valid until its next forecast and
+	// is not part of a record. Empty: only the aggregate is known.
+	Samples []float64 `json:"-"`
+}
+
+// Is says whether the assessment goes by that name, aliases included.
+func (a *Assessment) Is(name string) bool {
+	if a.Option == name {
+		return true
+	}
+	for _, alias := range a.Aliases {
+		if alias == name {
+			return true
+		}
+	}
+	return false
 }
 
 // Veto says which floor took an option out, or which band it fell out of.
@@ -52,7 +73,7 @@ const (
 // Verdict is what the ladder says of a set of assessments.
 type Verdict struct {
 	Outcome    string   `json:"outcome"`
-	Option     string   `json:"option"`    // the winner
+	Option     string   `json:"option"` // the winner
 	RunnerUp   string   `json:"runner_up,omitempty"`
 	Survivors  []string `json:"survivors"` // options that no floor took out (under the floor: those within the band of the least violation)
 	Vetoes     []Veto   `json:"vetoes,omitempty"`
@@ -75,14 +96,36 @@ type Decision struct {
 	Tier        int              `json:"tier"`      // 2 or 3
 	ManualHash  string           `json:"manual"`
 	Seed        uint64           `json:"seed"`
+	Budget      int              `json:"budget"` // roll-outs per option that were allowed
 	Signals     []SignalSnapshot `json:"signals"`
 	Outputs     []NamedValue     `json:"outputs"` // before the decision
+	Ladder      []Rung           `json:"ladder"`  // the manual's values in order
 	Assessments []Assessment     `json:"assessments"`
 	Verdict     Verdict          `json:"verdict"`
 	Question    string           `json:"question,omitempty"` // id of the open escalation, if any
 	Running     string           `json:"running"`            // option whose outputs were commanded
 	Who         string           `json:"who"`                // command | hold | ruling | timeout | none
 	Elapsed     time.Duration    `json:"elapsed"`
+}
+
+// Find gives the assessment of the option of that name, aliases included; nil
+// if there is none.
+func (d *Decision) Find(option string) *Assessment {
+	for i := range d.Assessments {
+		if d.Assessments[i].Is(option) {
+			return &d.Assessments[i]
+		}
+	}
+	return nil
+}
+
+// Rung is one value of the ladder as it stood in a decision, so that a reader
+// can hold each index against its floor without the manual.
+type Rung struct {
+	Value    string  `json:"value"`
+	Floor    float64 `json:"floor"`
+	HasFloor bool    `json:"has_floor"`
+	Enough   float64 `json:"enough"`
 }
 
 // NamedValue is one output's value.

@@ -1,0 +1,112 @@
+package dancer
+
+import (
+	"strconv"
+	"time"
+)
+
+// Explain says in plain words what was decided, why, on what input, and what was
+// forecast for every option: one line a fact, for a safety engineer who was not
+// there.
+func (d Decision) Explain() []string {
+	lines := []string{"decision " + orDash(d.ID) + " of " + orDash(d.Robot) + " at " + seconds(d.Monotonic) +
+		" by tier " + strconv.Itoa(d.Tier) + ": " + outcomeWords(d.Verdict.Outcome) + ", option " + d.Verdict.Option}
+	lines = append(lines, d.runningLine())
+	for _, why := range d.Verdict.Why {
+		lines = append(lines, "why: "+why)
+	}
+	lines = append(lines, "confidence: "+number(d.Verdict.Confidence)+d.decidedBy())
+	for i := range d.Assessments {
+		lines = append(lines, d.Assessments[i].explain())
+	}
+	for i := range d.Signals {
+		lines = append(lines, d.Signals[i].explain())
+	}
+	for _, o := range d.Outputs {
+		lines = append(lines, "output before: "+o.Name+" = "+number(o.Value))
+	}
+	return append(lines, "to repeat it: manual "+orDash(d.ManualHash)+", seed "+strconv.FormatUint(d.Seed, 10)+
+		", "+strconv.Itoa(d.Budget)+" roll-outs per option")
+}
+
+func (d *Decision) runningLine() string {
+	switch d.Who {
+	case WhoCommand:
+		return "running: " + d.Running + ", as the verdict says"
+	case WhoHold:
+		return "running: " + d.Running + ", the hold, while question " + orDash(d.Question) + " is not answered with a yes"
+	case WhoRuling:
+		return "running: " + d.Running + ", as ruled on question " + orDash(d.Question)
+	case WhoTimeout:
+		return "running: " + d.Running + ", because question " + orDash(d.Question) + " was not answered in time"
+	}
+	return "running: nothing was commanded by this decision"
+}
+
+func (d *Decision) decidedBy() string {
+	v := &d.Verdict
+	text := "; decided by " + v.DecidedBy
+	if v.RunnerUp != "" {
+		text += " against " + v.RunnerUp
+	}
+	if v.Margin != 0 {
+		text += ", margin " + number(v.Margin)
+	}
+	return text
+}
+
+func (a *Assessment) explain() string {
+	text := "option " + a.Option
+	if a.Inaction {
+		text += " (going on as now)"
+	}
+	text += ":"
+	for i, x := range a.Indices {
+		if i > 0 {
+			text += ","
+		}
+		text += " " + x.Value + " at worst " + number(x.Worst) + " expected " + number(x.Expected)
+		if x.Unknown {
+			text += " (unknown)"
+		}
+	}
+	text += "; cascade risk " + number(a.CascadeRisk)
+	if a.FloorBreaksIn > 0 {
+		text += ", a floor breaks in " + a.FloorBreaksIn.String()
+	}
+	if !a.Recoverable {
+		text += ", no way back"
+	}
+	return text + "; disruption " + number(a.Disruption) + ", reversibility " + number(a.Reversibility) +
+		", " + strconv.Itoa(a.Rollouts) + " roll-outs"
+}
+
+func (s *SignalSnapshot) explain() string {
+	if s.Validity != "valid" {
+		return "signal " + s.Name + ": " + s.Validity + ", not used"
+	}
+	return "signal " + s.Name + " = " + number(s.Value) + ", " + s.Age.Round(time.Millisecond).String() + " old"
+}
+
+func outcomeWords(outcome string) string {
+	switch outcome {
+	case OutcomeAct:
+		return "act"
+	case OutcomeHold:
+		return "go on as now"
+	case OutcomeUnderFloor:
+		return "under the floor"
+	}
+	return orDash(outcome)
+}
+
+func seconds(d time.Duration) string {
+	return strconv.FormatFloat(d.Seconds(), 'f', 3, 64) + " s"
+}
+
+func orDash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}

@@ -1,0 +1,131 @@
+package dancer
+
+import "math"
+
+// InactionName is the name of the option "go on as now". An action whose outputs
+// equal the present ones is that option too; it keeps its own name then (so that
+// a name means the same thing in every cycle) and carries this one as an alias.
+const InactionName = "inaction"
+
+// Option is one set of outputs that the robot could have next.
+type Option struct {
+	Name          string
+	Action        int       // index into Manual.Actions of the first action with these outputs; -1 for inaction alone
+	Inaction      bool      // the outputs are those of now
+	Outputs       []float64 // one per Manual.Outputs, in their units
+	Aliases       []string  // other names of the same outputs
+	Disruption    float64   // 0-10, the highest of the merged actions
+	Reversibility float64   // 0-1, the lowest of the merged actions
+}
+
+// Options lists what the robot can do from the present outputs: inaction first,
+// then the actions in the manual's order. Options with the same outputs are one.
+func (m *Manual) Options(outputs []float64) []Option {
+	options := make([]Option, 0, len(m.Actions)+1)
+	options = append(options, Option{
+		Name: InactionName, Action: -1, Inaction: true,
+		Outputs: append([]float64(nil), outputs...), Reversibility: 1,
+	})
+	for i := range m.Actions {
+		after := m.Actions[i].Apply(outputs)
+		if same := findOutputs(options, after); same >= 0 {
+			options[same].merge(i, &m.Actions[i])
+			continue
+		}
+		options = append(options, Option{
+			Name: m.Actions[i].Name, Action: i, Outputs: after,
+			Disruption: m.Actions[i].Disruption, Reversibility: m.Actions[i].Reversibility,
+		})
+	}
+	return options
+}
+
+// Apply gives the outputs after the action: those it does not name go on as
+// they are. The argument is not changed.
+func (a *Action) Apply(outputs []float64) []float64 {
+	after := append([]float64(nil), outputs...)
+	for _, s := range a.Set {
+		after[s.Output] = s.Value
+	}
+	return after
+}
+
+// merge makes the action a part of the option. The more cautious figures win.
+func (o *Option) merge(index int, a *Action) {
+	if o.Action < 0 {
+		o.Action, o.Name = index, a.Name
+		o.Aliases = append(o.Aliases, InactionName)
+		o.Disruption, o.Reversibility = a.Disruption, a.Reversibility
+		return
+	}
+	o.Aliases = append(o.Aliases, a.Name)
+	o.Disruption = max(o.Disruption, a.Disruption)
+	o.Reversibility = min(o.Reversibility, a.Reversibility)
+}
+
+func findOutputs(options []Option, outputs []float64) int {
+	for i := range options {
+		if equalOutputs(options[i].Outputs, outputs) {
+			return i
+		}
+	}
+	return -1
+}
+
+func equalOutputs(a, b []float64) bool {
+	for i := range a {
+		if a[i] != b[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// Action finds the action of that name; -1 if there is none.
+func (m *Manual) Action(name string) int {
+	for i := range m.Actions {
+		if m.Actions[i].Name == name {
+			return i
+		}
+	}
+	return -1
+}
+
+// importance of a merged option is that of its most important action, and it is
+// a precedent if any of its actions is.
+func (m *Manual) importance(a *Assessment) (importance Importance, precedent bool) {
+	first := true
+	for i := range m.Actions {
+		if !a.Is(m.Actions[i].Name) {
+			continue
+		}
+		action := &m.Actions[i]
+		precedent = precedent || action.Precedent
+		if first || rank(action.Importance) > rank(importance) {
+			importance, first = action.Importance, false
+		}
+	}
+	return importance, precedent
+}
+
+func rank(i Importance) int {
+	switch i {
+	case Critical:
+		return 2
+	case Experimental:
+		return 0
+	}
+	return 1
+}
+
+// towardsSafe says whether no output of the option is farther from its safe
+// value than it is now.
+func (m *Manual) towardsSafe(now, option []float64) bool {
+	for i := range m.Outputs {
+		safe := m.Outputs[i].Safe
+		if !(math.Abs(option[i]-safe) <= math.Abs(now[i]-safe)) {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,12 @@
+// Package partner forecasts and plays the adversary. It rolls the manual's model
+// forward for every option under disturbances: first the corner cases, then
+// seeded samples, then a greedy adversary, until the budget of roll-outs is spent,
+// and says per value what is the worst and what is to be expected.
+//
+// It may import dancer and reflex/program, and the standard library. It is pure:
+// the same arguments give the same assessments to the last bit on every machine.
+//
+// What must never happen here: I/O, a clock, randomness other than from the
+// seed, an allocation per roll-out, a choice between options (that is the
+// ladder's), and a roll-out that takes an invalid signal for a good one.
+package partner
