@@ -1,12 +1,244 @@
 package config
 
-// Load reads a robot.yaml and the manual that it names, and reports everything
-// that is wrong with both. The robot is nil unless Problems.Err is nil.
-func Load(path string, opt Options) (*Robot, Problems) {
-	return nil, Problems{{File: path, What: "not readable yet"}}
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"dancer/boards"
+	"dancer/hal"
+	"dancer/reflex"
+)
+
+// Options of Load. The zero value is what `dancer check` uses.
+type Options struct {
+	Board    string // overrides robot.yaml's board; "": as written
+	Scenario string // overrides robot.yaml's scenario, relative to the working folder; "": as written
+	Run      bool   // for `run`: what only a run needs (a device, a PWM) is a fault, not a warning
+	Root     fs.FS  // the machine's file system, for devices and the board's model; nil: the real one
 }
 
-// LoadConductor reads a conductor's file in the same way.
-func LoadConductor(path string) (*Conductor, Problems) {
-	return nil, Problems{{File: path, What: "not readable yet"}}
+func (o Options) root() fs.FS {
+	if o.Root != nil {
+		return o.Root
+	}
+	return os.DirFS("/")
+}
+
+// Load reads a robot.yaml and the manual that it names, and reports everything
+// that is wrong with both. The robot is nil unless Problems.Err is nil: then it
+// may be used, and what is left in Problems are warnings.
+func Load(path string, opt Options) (*Robot, Problems) {
+	data, problem := readFile(path)
+	if problem != nil {
+		return nil, Problems{*problem}
+	}
+	return load(path, data, opt, readFile)
+}
+
+// source reads a file that another one names.
+type source func(path string) ([]byte, *Problem)
+
+func load(path string, data []byte, opt Options, read source) (*Robot, Problems) {
+	l := &loader{
+		reader: newReader(path), opt: opt, read: read,
+		robot: &Robot{Path: path},
+		world: &world{broken: map[string]bool{}},
+	}
+	problems := l.load(data)
+	if problems.Faults() > 0 {
+		return nil, problems
+	}
+	return l.robot, problems
+}
+
+// loader reads one robot's files.
+type loader struct {
+	*reader
+	opt   Options
+	read  source
+	robot *Robot
+	world *world
+	pins  map[string]string // line -> the signal or output that has it
+}
+
+func (l *loader) load(data []byte) Problems {
+	root := l.parse(data)
+	if root == nil {
+		return l.sorted()
+	}
+	k := l.section(root, &robotSection, "the robot's file")
+	l.robot.Name = k.name("robot", "")
+	l.robot.Cell = k.name("cell", defaultCell)
+	l.board(k)
+	l.ports(k)
+	l.signals(k)
+	l.outputs(k)
+	l.network(k)
+	l.robot.Autostart = k.boolean("autostart")
+	manual := l.manualFile(k)
+	l.lease(k)
+	l.simulation(k)
+	return append(l.sorted(), manual...)
+}
+
+// manualFile reads the manual that the robot's file names.
+func (l *loader) manualFile(k keys) Problems {
+	path := k.path("manual")
+	if path == "" {
+		return nil
+	}
+	data, problem := l.read(path)
+	if problem != nil {
+		k.fault("manual", "create it, or correct the path: it is relative to this file", "%s", problem.What)
+		return nil
+	}
+	m := newReader(path)
+	l.robot.ManualPath, l.robot.ManualBytes = path, data
+	l.robot.Manual = m.manual(data, l.world)
+	return m.sorted()
+}
+
+// board finds the profile; without one, pins are not checked.
+func (l *loader) board(k keys) {
+	name := l.opt.Board
+	if name == "" {
+		name = k.text("board", "auto")
+	}
+	if name == "auto" {
+		found, err := boards.Detect(l.opt.root())
+		if err != nil {
+			k.fault("board", "name the board: see dancer board", "board cannot be detected: %v", err)
+			return
+		}
+		name = found
+	}
+	p, err := boards.Get(name)
+	if err != nil {
+		hint := suggest(name, boards.Names(), "boards")
+		if l.opt.Board != "" {
+			l.fault(nil, fmt.Sprintf("board %s is not known", name), hint)
+			return
+		}
+		k.fault("board", hint, "board %s is not known", name)
+		return
+	}
+	l.robot.BoardName, l.robot.Board = name, p
+}
+
+// simulated says whether the robot runs on board sim.
+func (l *loader) simulated() bool { return l.robot.Board.Simulated }
+
+func (l *loader) lease(k keys) {
+	x := l.section(k.node("lease"), &leaseSection, "lease")
+	step := defaultStep
+	if l.robot.Manual != nil && l.robot.Manual.Model.Step > 0 {
+		step = l.robot.Manual.Model.Step
+	}
+	l.robot.Lease = Lease{
+		ExpiresAfter: x.duration("expires_after", max(leaseSteps*step, 10*time.Millisecond)),
+		Stop:         leaseStop(x.choice("stop", "1")),
+	}
+	if l.robot.Manual != nil && l.robot.Lease.ExpiresAfter < step {
+		x.fault("expires_after", fmt.Sprintf("give at least %s; three steps is usual", formatSeconds(seconds(step))),
+			"expires_after of lease is %s, shorter than one step of the model: no decision could keep it", formatSeconds(seconds(l.robot.Lease.ExpiresAfter)))
+	}
+}
+
+func leaseStop(text string) reflex.StopCategory { return stopOf(text) }
+
+// simulation reads what only board sim uses. It is read on every board, because
+// `--board sim` runs the same file.
+func (l *loader) simulation(k keys) {
+	l.scenario(k)
+	x := l.section(k.node("plant"), &plantSection, "plant")
+	if k.node("plant") == nil {
+		return
+	}
+	step := defaultStep
+	if l.robot.Manual != nil {
+		step = l.robot.Manual.Model.Step
+	}
+	p := &Plant{Step: x.duration("step", step)}
+	scope := worldScope(l.world)
+	addStep(scope, p.Step)
+	p.Next = x.next(l.world, words{scope: scope, broken: l.world.broken}, "plant")
+	l.robot.Plant = p
+}
+
+// path gives a file's path, relative to the file that names it; "" when absent.
+func (k keys) path(name string) string {
+	text := k.text(name, "")
+	if text == "" || filepath.IsAbs(text) {
+		return text
+	}
+	return filepath.Join(filepath.Dir(k.r.file), text)
+}
+
+// existing gives a file's path and reports a file that cannot be read.
+func (k keys) existing(name string, read source) string {
+	path := k.path(name)
+	if path == "" {
+		return ""
+	}
+	if _, problem := read(path); problem != nil {
+		k.fault(name, "create it, or correct the path: it is relative to this file", "%s", problem.What)
+	}
+	return path
+}
+
+// readFile reads a file of bounded size.
+func readFile(path string) ([]byte, *Problem) {
+	data, err := readBounded(path)
+	if err == nil {
+		return data, nil
+	}
+	p := &Problem{File: path, What: fmt.Sprintf("read %s: %v", path, cause(err)), Hint: "check the path and who may read it", Unread: true}
+	if errors.Is(err, fs.ErrNotExist) {
+		p.What = fmt.Sprintf("file %s does not exist", path)
+		p.Hint = "check the path"
+	}
+	return nil, p
+}
+
+func cause(err error) error {
+	var p *fs.PathError
+	if errors.As(err, &p) {
+		return p.Err
+	}
+	return err
+}
+
+var errNotFile = errors.New("not a regular file")
+
+func readBounded(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, errNotFile
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	data, err := io.ReadAll(io.LimitReader(f, maxBytes+1))
+	return data, errors.Join(err, f.Close())
+}
+
+// addSignal and addOutput keep the lists of robot and manual in step.
+func (l *loader) addSignal(s hal.Signal, in Input) {
+	l.world.signals = append(l.world.signals, s)
+	l.robot.Inputs = append(l.robot.Inputs, in)
+}
+
+func (l *loader) addOutput(o hal.Output, d Drive, onOff bool) {
+	l.world.outputs = append(l.world.outputs, o)
+	l.world.switches = append(l.world.switches, onOff)
+	l.robot.Drives = append(l.robot.Drives, d)
 }

@@ -116,10 +116,3 @@ type Robot struct {
 	Scenario    string // board sim: path of the scenario file; "" none
 	Plant       *Plant // board sim: nil: the manual's model moves the world
 }
-
-// Options of Load.
-type Options struct {
-	Board    string // overrides robot.yaml's board; "": as written
-	Scenario string // overrides robot.yaml's scenario; "": as written
-	Run      bool   // for `run`: a device that does not exist is a fault, not a warning
-}

@@ -1,0 +1,292 @@
+package config
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"math"
+	"strings"
+
+	"dancer/dancer"
+	"dancer/dancer/expr"
+	"dancer/reflex"
+	"dancer/reflex/program"
+)
+
+// manualReader compiles one manual for one robot.
+type manualReader struct {
+	*reader
+	w     *world
+	words words // signals and outputs
+	out   *dancer.Manual
+}
+
+// manual reads a Safety Manual. The result may be used only if nothing was
+// reported.
+func (r *reader) manual(data []byte, w *world) *dancer.Manual {
+	sum := sha256.Sum256(data)
+	m := &manualReader{reader: r, w: w, out: &dancer.Manual{
+		Hash:    "sha256:" + hex.EncodeToString(sum[:]),
+		Signals: w.signals, Outputs: w.outputs, Fallback: -1,
+	}}
+	root := r.parse(data)
+	if root == nil {
+		return m.out
+	}
+	m.words = words{scope: m.scope(), broken: w.broken}
+	k := r.section(root, &manualSection, "the manual")
+	m.values(k)
+	m.reflexes(k)
+	m.model(k)
+	m.impact(k)
+	m.actions(k)
+	m.escalation(k)
+	return m.out
+}
+
+// scope is what every expression may read: signals, outputs and dt.
+func (m *manualReader) scope() expr.Scope {
+	return worldScope(m.w)
+}
+
+func worldScope(w *world) expr.Scope {
+	scope := expr.Scope{}
+	for i, s := range w.signals {
+		scope[s.Name] = expr.Symbol{Slot: i, Unit: unitOf(s.Unit), Boolean: s.Boolean}
+	}
+	for i, o := range w.outputs {
+		scope[o.Name] = expr.Symbol{Slot: len(w.signals) + i, Unit: unitOf(o.Unit)}
+	}
+	return scope
+}
+
+// unitOf gives a unit that was checked when its signal was read.
+func unitOf(text string) expr.Unit {
+	if text == "" {
+		return expr.Unit{}
+	}
+	u, _ := expr.ParseUnit(text)
+	return u
+}
+
+func (m *manualReader) values(k keys) {
+	seen := map[string]bool{}
+	for _, item := range k.list("values", maxValues) {
+		v := m.section(item, &valueSection, "a value")
+		name := v.name("name", "")
+		if name == "" {
+			continue
+		}
+		if seen[name] {
+			v.fault("name", "give every value its own name", "value %s is there twice", name)
+			continue
+		}
+		seen[name] = true
+		v.what = "value " + name
+		m.out.Values = append(m.out.Values, m.value(v, name))
+	}
+	if n := k.node("values"); n != nil && len(n.items) == 0 && n.kind == kindSequence {
+		k.fault("values", "name at least one, such as {name: human_safety, floor: 5}", "values is empty")
+	}
+}
+
+func (m *manualReader) value(v keys, name string) dancer.Value {
+	out := dancer.Value{Name: name, HasFloor: v.has("floor")}
+	if !out.HasFloor {
+		if v.has("enough") {
+			v.fault("enough", "give it a floor, or remove enough", "value %s has enough but no floor", name)
+		}
+		return out
+	}
+	out.Floor = v.number("floor", 0)
+	out.Enough = v.number("enough", math.Min(out.Floor+defaultMargin, 10))
+	if out.Enough < out.Floor {
+		v.fault("enough", fmt.Sprintf("give a value from %s to 10", formatNumber(out.Floor)), "enough of value %s is %s, under its floor %s", name, formatNumber(out.Enough), formatNumber(out.Floor))
+	}
+	return out
+}
+
+func stopOf(text string) reflex.StopCategory {
+	switch text {
+	case "0":
+		return reflex.Stop0
+	case "1":
+		return reflex.Stop1
+	}
+	return reflex.Stop2
+}
+
+func (m *manualReader) reflexes(k keys) {
+	seen := map[string]bool{}
+	for _, item := range k.list("reflexes", maxRules) {
+		x := m.section(item, &reflexSection, "a reflex")
+		name := x.name("name", "")
+		if name != "" {
+			x.what = "reflex " + name
+			if seen[name] {
+				x.fault("name", "give every reflex its own name", "reflex %s is there twice", name)
+			}
+			seen[name] = true
+		}
+		m.out.Rules = append(m.out.Rules, m.reflex(x, name))
+	}
+}
+
+func (m *manualReader) reflex(x keys, name string) reflex.Rule {
+	want := expr.Want{Boolean: true}
+	return reflex.Rule{
+		Name:     name,
+		When:     m.expression(x.node("when"), "when", x.what, m.words, want),
+		Until:    m.expression(x.node("until"), "until", x.what, m.words, want),
+		Set:      x.settings("set", m.w),
+		Latch:    x.choice("latch", "") == "operator",
+		Stop:     stopOf(x.choice("stop", "2")),
+		Debounce: x.duration("debounce", 0),
+		Confirm:  x.integer("confirm", 1),
+	}
+}
+
+func (m *manualReader) impact(k keys) {
+	m.out.Impact = make([]*program.Program, len(m.out.Values))
+	names := make([]string, len(m.out.Values))
+	found := make([]bool, len(m.out.Values))
+	for i, v := range m.out.Values {
+		names[i] = v.Name
+	}
+	for _, e := range k.table("impact", 4*maxValues) {
+		i := indexOf(names, e.key.text)
+		if i < 0 {
+			m.faultf(e.key, suggest(e.key.text, names, "values"), "impact of %s, which is not a value", e.key.text)
+			continue
+		}
+		found[i] = true
+		m.out.Impact[i] = m.expression(e.value, e.key.text, "impact", m.words, expr.Want{})
+	}
+	if k.node("impact") == nil {
+		return
+	}
+	for i, name := range names {
+		if !found[i] {
+			k.fault("impact", fmt.Sprintf("add %s: \"10 - ...\", its index from 0 (ruin) to 10 (no harm)", name), "impact has no expression for value %s", name)
+		}
+	}
+}
+
+func indexOf(names []string, name string) int {
+	for i, n := range names {
+		if n == name {
+			return i
+		}
+	}
+	return -1
+}
+
+func (m *manualReader) actions(k keys) {
+	items := k.list("actions", maxActions)
+	lines := map[string]int{}
+	for _, item := range items {
+		a := m.section(item, &actionSection, "an action")
+		name := a.name("name", "")
+		if name != "" {
+			a.what = "action " + name
+			m.actionName(a, name, lines)
+		}
+		action := m.action(a, name)
+		if action.Fallback {
+			m.fallback(a, len(m.out.Actions))
+		}
+		m.out.Actions = append(m.out.Actions, action)
+	}
+	if k.node("actions") != nil && m.out.Fallback < 0 {
+		k.fault("actions", m.fallbackHint(), "no action is the fallback")
+	}
+}
+
+func (m *manualReader) actionName(a keys, name string, lines map[string]int) {
+	if name == "inaction" {
+		a.fault("name", "choose another name: inaction is always an option", "an action is called inaction")
+	}
+	if line := lines[name]; line > 0 {
+		a.fault("name", fmt.Sprintf("the first is in line %d: give every action its own name", line), "action %s is there twice", name)
+	}
+	lines[name] = a.where("name").line
+}
+
+func (m *manualReader) action(a keys, name string) dancer.Action {
+	return dancer.Action{
+		Name:          name,
+		Set:           a.settings("set", m.w),
+		Fallback:      a.boolean("fallback"),
+		Disruption:    a.number("disruption", 0),
+		Reversibility: a.number("reversibility", 1),
+		Importance:    importanceOf(a.choice("importance", "normal")),
+		Precedent:     a.boolean("precedent"),
+	}
+}
+
+func importanceOf(text string) dancer.Importance {
+	switch text {
+	case "critical":
+		return dancer.Critical
+	case "experimental":
+		return dancer.Experimental
+	}
+	return dancer.Normal
+}
+
+func (m *manualReader) fallback(a keys, index int) {
+	if m.out.Fallback >= 0 {
+		a.fault("fallback", "keep it on one action", "%s is a second fallback: %s is one already", a.what, m.out.Actions[m.out.Fallback].Name)
+		return
+	}
+	m.out.Fallback = index
+}
+
+// fallbackHint names the action that sets most outputs to their safe values.
+func (m *manualReader) fallbackHint() string {
+	best, most := "", 0
+	for _, a := range m.out.Actions {
+		safe := 0
+		for _, s := range a.Set {
+			if s.Value != m.w.outputs[s.Output].Safe {
+				safe = -len(m.w.outputs)
+			}
+			safe++
+		}
+		if safe > most && a.Name != "" {
+			best, most = a.Name, safe
+		}
+	}
+	if best == "" {
+		return "add - {name: halt, set: safe, fallback: true}"
+	}
+	return fmt.Sprintf("add fallback: true to the action to take when nothing else keeps the floors, for instance %s", best)
+}
+
+func (m *manualReader) escalation(k keys) {
+	e := m.section(k.node("escalation"), &escalationSection, "escalation")
+	m.out.Escalation = dancer.EscalationPolicy{
+		Hold:      m.actionRef(e, "hold"),
+		Deadline:  e.duration("deadline", defaultDeadline),
+		OnTimeout: m.actionRef(e, "on_timeout"),
+		Band:      e.number("band", defaultBand),
+	}
+}
+
+// actionRef gives the index of an action that a key names, or the fallback's.
+func (m *manualReader) actionRef(e keys, key string) int {
+	name := e.text(key, "")
+	if name == "" {
+		return m.out.Fallback
+	}
+	names := make([]string, len(m.out.Actions))
+	for i, a := range m.out.Actions {
+		names[i] = a.Name
+	}
+	i := indexOf(names, name)
+	if i < 0 {
+		e.fault(key, suggest(name, names, "actions"), "%s of escalation is %s, which is not an action", key, strings.TrimSpace(name))
+		return m.out.Fallback
+	}
+	return i
+}

@@ -1,0 +1,148 @@
+package config
+
+import "time"
+
+var portSection = section{
+	title: "port",
+	doc:   "A serial line and how values are read from it.",
+	fields: []field{
+		{name: "device", form: formText, doc: "device file, e.g. /dev/serial/by-id/...; not needed on board sim"},
+		{name: "baud", form: formInteger, minimum: 300, maximum: 4_000_000, doc: "bits per second, 300 to 4000000; default 115200"},
+		{name: "framing", form: formChoice, required: true, choices: []string{"json", "csv", "nmea", "lines"}, doc: "how one frame of values looks"},
+		{name: "pattern", form: formText, doc: "framing lines: what a line looks like, with {field} where a number stands, e.g. \"dist={range}\""},
+		{name: "columns", form: formTexts, doc: "framing csv: names of the columns in order; default: the first row names them"},
+		{name: "delimiter", form: formText, doc: "framing csv: one character; default a comma"},
+	},
+}
+
+var signalSection = section{
+	title: "signal",
+	doc:   "One input: a field of a port's frames, or a GPIO line.",
+	fields: []field{
+		{name: "port", form: formText, doc: "name of the port that delivers it"},
+		{name: "field", form: formText, doc: "field of the port's frames; default the signal's name"},
+		{name: "boolean", form: formBool, doc: "a port's field that is only 0 or 1 (or JSON false and true); default false"},
+		{name: "pin", form: formText, doc: "GPIO line, e.g. GPIO17 or pin 11 (see: dancer board)"},
+		{name: "pull", form: formChoice, choices: []string{"up", "down", "off"}, doc: "bias of the line; default: left as it is"},
+		{name: "active", form: formChoice, choices: []string{"high", "low"}, doc: "which level reads as 1; default high"},
+		{name: "debounce", form: formDuration, maximum: 10, doc: "a level must last this long to count, up to 10s; default none"},
+		{name: "unit", form: formText, doc: "unit of the value, e.g. m, ppm, m/s; default none"},
+		{name: "range", form: formRange, doc: "smallest and largest plausible value, in unit; anything else is invalid. Needed for a port's field"},
+		{name: "stale_after", form: formDuration, minimum: 0.001, maximum: 3600, doc: "older readings are invalid, 1ms to 1h; default 1s for a port's field, never for a GPIO line"},
+		{name: "stuck_after", form: formDuration, minimum: 0.001, maximum: 24 * 3600, doc: "a value that has not changed for so long is invalid; default: not checked"},
+		{name: "publish", form: formBool, doc: "send the value to the conductor with the robot's state; default false"},
+		{name: "start", form: formNumber, doc: "board sim: value at the start, in unit; default: never seen until the scenario gives one"},
+	},
+}
+
+var outputSection = section{
+	title: "output",
+	doc:   "One actuator: a GPIO line, or a line of text to a port.",
+	fields: []field{
+		{name: "pin", form: formText, doc: "GPIO line, e.g. GPIO18 or pin 12 (see: dancer board)"},
+		{name: "active", form: formChoice, choices: []string{"high", "low"}, doc: "which level value 1 drives; default high"},
+		{name: "pwm", form: formFrequency, minimum: 1, maximum: 100_000, doc: "pulse-width frequency, 1Hz to 100kHz: values between 0 and 1 are duty cycles; default: the line is on or off. Board sim only in this version"},
+		{name: "port", form: formText, doc: "name of the port that the value is written to"},
+		{name: "format", form: formText, doc: "what is written to the port, with {value} where the number stands, e.g. \"M {value}\\n\""},
+		{name: "unit", form: formText, doc: "unit of the value; default none"},
+		{name: "range", form: formRange, doc: "smallest and largest value; default [0, 1] for a GPIO line; needed for a port"},
+		{name: "safe", form: formNumber, required: true, doc: "value of the safe state, inside range: what this output has whenever nothing else may move it"},
+	},
+}
+
+var leaseSection = section{
+	title: "lease",
+	doc:   "How long a decision of the brain may move the robot before the next one must have come.",
+	fields: []field{
+		{name: "expires_after", form: formDuration, minimum: 0.01, maximum: 60, doc: "10ms to 60s; default three steps of the model"},
+		{name: "stop", form: formChoice, choices: []string{"0", "1", "2"}, doc: "stop category when it runs out: 0 power off, 1 controlled then off, 2 controlled and held; default 1"},
+	},
+}
+
+var linkSection = section{
+	title: "conductor",
+	doc:   "How the robot reaches its conductor's broker.",
+	fields: []field{
+		{name: "broker", form: formText, doc: "auto (mqtt://127.0.0.1:1883, the default), off, or mqtt://host:port or mqtts://host:port; another host needs mqtts"},
+		{name: "username", form: formText, doc: "for a broker that asks for one"},
+		{name: "password_file", form: formPath, doc: "file that holds the password"},
+		{name: "ca_file", form: formPath, doc: "PEM file of the authority that signed the broker's certificate"},
+		{name: "fingerprint", form: formText, doc: "sha256:<64 hex digits> of the broker's certificate, instead of ca_file"},
+	},
+}
+
+var meshSection = section{
+	title: "mesh",
+	doc:   "How the members of a cell find each other.",
+	fields: []field{
+		{name: "join", form: formJoin, doc: "auto (this machine's loopback range 7946-7977, the default) or a list of host:port"},
+		{name: "bind", form: formText, doc: "host:port to listen on; default 127.0.0.1:0, the first free port of the range. Another address needs key_file"},
+		{name: "key_file", form: formPath, doc: "file with the cell's gossip key; needed beyond loopback"},
+		{name: "off", form: formBool, doc: "do not take part; default false"},
+	},
+}
+
+var plantSection = section{
+	title: "plant",
+	doc:   "Board sim: physics of its own, when the world shall move differently from the manual's model.",
+	fields: []field{
+		{name: "step", form: formDuration, minimum: 0.001, maximum: 10, doc: "1ms to 10s; default the model's step"},
+		{name: "next", form: formExpressions, required: true, doc: "each signal one step later, from signals, outputs and dt"},
+	},
+}
+
+var robotSection = section{
+	title: "robot",
+	doc:   "A robot's wiring: what is connected where, and which manual it obeys.",
+	fields: []field{
+		{name: "robot", form: formName, required: true, doc: "name of the robot, unique in its cell"},
+		{name: "board", form: formText, doc: "auto (the default), or a name from: dancer board"},
+		{name: "cell", form: formName, doc: "cell that the robot belongs to; default \"default\""},
+		{name: "manual", form: formPath, required: true, doc: "the Safety Manual, relative to this file"},
+		{name: "ports", form: formMap, section: &portSection, doc: "serial lines by name, at most 16"},
+		{name: "signals", form: formMap, section: &signalSection, required: true, doc: "inputs by name, at most 1024"},
+		{name: "outputs", form: formMap, section: &outputSection, required: true, doc: "actuators by name, at most 64"},
+		{name: "lease", form: formSection, section: &leaseSection, doc: leaseSection.doc},
+		{name: "conductor", form: formSection, section: &linkSection, doc: linkSection.doc},
+		{name: "mesh", form: formSection, section: &meshSection, doc: meshSection.doc},
+		{name: "listen", form: formText, doc: "host:port of the robot's own HTTP server, default 127.0.0.1:8421, or off. Another address needs token_file, certificate and key"},
+		{name: "token_file", form: formPath, doc: "file with the bearer token of the HTTP server"},
+		{name: "certificate", form: formPath, doc: "PEM certificate of the HTTP server"},
+		{name: "key", form: formPath, doc: "PEM key of that certificate"},
+		{name: "autostart", form: formBool, doc: "outputs may move after boot without an operator's start; default false"},
+		{name: "scenario", form: formPath, doc: "board sim: the scenario to play"},
+		{name: "plant", form: formSection, section: &plantSection, doc: plantSection.doc},
+	},
+}
+
+var conductorSection = section{
+	title: "conductor file",
+	doc:   "A conductor: where it listens, which broker it uses and what it may be reached by.",
+	fields: []field{
+		{name: "name", form: formName, doc: "name of the conductor; default \"conductor\""},
+		{name: "scope", form: formChoice, choices: []string{"cell"}, doc: "what it conducts; default cell"},
+		{name: "cell", form: formName, doc: "its cell; default \"default\""},
+		{name: "listen", form: formText, doc: "host:port of the HTTP server and dashboard; default 127.0.0.1:8420. Another address needs token_file, certificate and key"},
+		{name: "broker", form: formText, doc: "embedded (the default), or mqtt://host:port or mqtts://host:port; another host needs mqtts"},
+		{name: "broker_listen", form: formText, doc: "host:port of the embedded broker; default 127.0.0.1:1883. Another address needs username, password_file, certificate and key"},
+		{name: "username", form: formText, doc: "for the broker"},
+		{name: "password_file", form: formPath, doc: "file that holds the broker's password"},
+		{name: "ca_file", form: formPath, doc: "PEM file of the authority that signed the broker's certificate"},
+		{name: "fingerprint", form: formText, doc: "sha256:<64 hex digits> of the broker's certificate, instead of ca_file"},
+		{name: "token_file", form: formPath, doc: "file with the bearer token of the HTTP server"},
+		{name: "certificate", form: formPath, doc: "PEM certificate of the HTTP server and the embedded broker"},
+		{name: "key", form: formPath, doc: "PEM key of that certificate"},
+		{name: "data", form: formPath, doc: "data folder; default: the command's"},
+		{name: "mesh", form: formSection, section: &meshSection, doc: meshSection.doc},
+	},
+}
+
+// Defaults of a robot's file.
+const (
+	defaultBaud       = 115200
+	defaultStaleAfter = time.Second
+	defaultListen     = "127.0.0.1:8421"
+	defaultBind       = "127.0.0.1:0"
+	defaultCell       = "default"
+	leaseSteps        = 3
+)

@@ -1,0 +1,291 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"regexp"
+	"strings"
+
+	"dancer/boards"
+	"dancer/hal"
+)
+
+var identifierPattern = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_]{0,63}$`)
+
+// reserved words of the expression language and of settings.
+var reserved = map[string]bool{
+	"true": true, "false": true, "dt": true, "d": true, "safe": true,
+	"min": true, "max": true, "abs": true, "clamp": true, "sqrt": true, "exp": true, "log": true,
+	"rate": true, "mean": true, "held": true, "since": true,
+}
+
+// identifier reports a name that expressions could not read.
+func (l *loader) identifier(key *node, what string) bool {
+	name := key.text
+	switch {
+	case !identifierPattern.MatchString(name):
+		l.faultf(key, "use letters, digits and underscores, up to 64, and start with a letter", "%s name %q cannot be used", what, name)
+	case reserved[name] && what != "port":
+		l.faultf(key, "choose another name: expressions use this one", "%s name %s is reserved", what, name)
+	default:
+		return true
+	}
+	return false
+}
+
+func (l *loader) signals(k keys) {
+	table := k.table("signals", maxSignals)
+	if k.node("signals") != nil && len(table) == 0 && k.node("signals").kind == kindMapping {
+		k.fault("signals", "name at least one input", "signals is empty")
+	}
+	for _, e := range table {
+		if !l.identifier(e.key, "signal") {
+			continue
+		}
+		before := len(l.problems)
+		x := l.section(e.value, &signalSection, "signal "+e.key.text)
+		l.signal(x, e.key.text)
+		if l.faultsSince(before) {
+			l.world.broken[e.key.text] = true
+		}
+	}
+}
+
+func (l *loader) faultsSince(n int) bool { return l.problems[n:].Faults() > 0 }
+
+func (l *loader) signal(x keys, name string) {
+	s := hal.Signal{Name: name, Publish: x.boolean("publish"), StuckAfter: x.duration("stuck_after", 0)}
+	in := Input{Port: -1, ActiveHigh: true, Start: math.NaN()}
+	s.Unit, _, _ = x.unit("unit")
+	l.source(x, name)
+	if x.has("pin") {
+		l.pinSignal(x, &s, &in)
+	} else {
+		l.fieldSignal(x, &s, &in)
+	}
+	if x.has("start") {
+		in.Start = x.number("start", math.NaN())
+		if in.Start < s.Minimum || in.Start > s.Maximum {
+			x.fault("start", fmt.Sprintf("give a value from %s to %s", formatNumber(s.Minimum), formatNumber(s.Maximum)), "start of %s is %s, out of its range", x.what, formatNumber(in.Start))
+		}
+	}
+	l.addSignal(s, in)
+}
+
+// source reports a signal or output that comes from nowhere or from two places.
+func (l *loader) source(x keys, name string) {
+	switch {
+	case x.has("pin") && x.has("port"):
+		x.fault("port", "keep one of the two", "%s has both a pin and a port", x.what)
+	case !x.has("pin") && !x.has("port") && !l.simulated():
+		l.faultf(x.at, "add pin: GPIO17, or port: with the name of a port", "%s has neither a pin nor a port", x.what)
+	}
+}
+
+func (l *loader) pinSignal(x keys, s *hal.Signal, in *Input) {
+	s.Boolean, s.Maximum = true, 1
+	for _, key := range []string{"field", "unit", "range"} {
+		if x.has(key) {
+			x.fault(key, "remove it: a GPIO line is 0 or 1", "%s has a pin and %s", x.what, key)
+		}
+	}
+	in.HasPin = true
+	in.Pin = l.pin(x)
+	in.Pull = Pull(x.choice("pull", ""))
+	in.ActiveHigh = x.choice("active", "high") == "high"
+	s.Debounce = x.duration("debounce", 0)
+	s.StaleAfter = x.duration("stale_after", 0)
+}
+
+func (l *loader) fieldSignal(x keys, s *hal.Signal, in *Input) {
+	for _, key := range []string{"pull", "active", "debounce"} {
+		if x.has(key) {
+			x.fault(key, "remove it: it is for GPIO lines", "%s has %s but no pin", x.what, key)
+		}
+	}
+	in.Port = l.port(x)
+	in.Field = x.text("field", s.Name)
+	l.field(x, in)
+	s.Boolean = x.boolean("boolean")
+	s.StaleAfter = x.duration("stale_after", defaultStaleAfter)
+	if s.Boolean {
+		s.Maximum = 1
+		return
+	}
+	if !x.has("range") {
+		l.faultf(x.at, "add range: [0, 8], the plausible values: anything else is invalid", "%s has no range", x.what)
+	}
+	s.Minimum, s.Maximum, _ = x.limits("range")
+}
+
+// field checks a field's name against what its port's framing can deliver.
+func (l *loader) field(x keys, in *Input) {
+	if in.Port < 0 {
+		return
+	}
+	p := l.robot.Ports[in.Port]
+	var known []string
+	switch p.Framing {
+	case FramingCSV:
+		known = p.Columns
+	case FramingLines:
+		known = patternFields(p.Pattern)
+	case FramingNMEA:
+		if sentence, field, ok := strings.Cut(in.Field, "."); !ok || len(sentence) != 3 || field == "" {
+			x.fault("field", "write the sentence and the field, e.g. GGA.latitude or RMC.speed", "field of %s is %q, which no NMEA sentence has", x.what, in.Field)
+		}
+		return
+	}
+	if len(known) > 0 && indexOf(known, in.Field) < 0 {
+		x.fault("field", suggest(in.Field, known, "fields"), "%s reads field %s, which port %s does not deliver", x.what, in.Field, p.Name)
+	}
+}
+
+// port gives the index of the port that a key names, or -1.
+func (l *loader) port(x keys) int {
+	name := x.text("port", "")
+	if name == "" {
+		return -1
+	}
+	names := make([]string, len(l.robot.Ports))
+	for i, p := range l.robot.Ports {
+		names[i] = p.Name
+	}
+	i := indexOf(names, name)
+	if i < 0 {
+		x.fault("port", suggest(name, names, "ports"), "%s names port %s, which does not exist", x.what, name)
+	}
+	return i
+}
+
+// pin finds a line of the board and reports one that is not there or taken.
+func (l *loader) pin(x keys) boards.Line {
+	name := x.text("pin", "")
+	if name == "" || l.robot.BoardName == "" {
+		return boards.Line{Name: name, Offset: -1}
+	}
+	line, err := l.robot.Board.Line(name)
+	if err != nil {
+		l.pinFault(x, err)
+		return boards.Line{Name: name, Offset: -1}
+	}
+	if l.pins == nil {
+		l.pins = map[string]string{}
+	}
+	if other := l.pins[line.Name]; other != "" {
+		x.fault("pin", "give each its own line", "%s and %s are on the same pin %s", x.what, other, line.Name)
+	}
+	l.pins[line.Name] = x.what
+	return line
+}
+
+func (l *loader) pinFault(x keys, err error) {
+	var unknown *boards.UnknownLineError
+	if !errors.As(err, &unknown) {
+		x.fault("pin", "see dancer board", "%v", err)
+		return
+	}
+	hint := `write a kernel line name or chip and number, such as gpiochip0/17 ("gpioinfo" lists them)`
+	if len(unknown.Known) > 0 {
+		hint = "pins: " + strings.Join(unknown.Known, ", ")
+	}
+	if indexOf(unknown.Known, "GPIO"+unknown.Name) >= 0 {
+		hint = "did you mean GPIO" + unknown.Name + "?"
+	}
+	x.fault("pin", hint, "%v", err)
+}
+
+func (l *loader) outputs(k keys) {
+	table := k.table("outputs", maxOutputs)
+	if k.node("outputs") != nil && len(table) == 0 && k.node("outputs").kind == kindMapping {
+		k.fault("outputs", "name at least one actuator", "outputs is empty")
+	}
+	for _, e := range table {
+		if !l.identifier(e.key, "output") {
+			continue
+		}
+		if l.world.signal(e.key.text) >= 0 {
+			l.faultf(e.key, "expressions could not tell them apart: rename one", "output %s has the name of a signal", e.key.text)
+			continue
+		}
+		before := len(l.problems)
+		x := l.section(e.value, &outputSection, "output "+e.key.text)
+		l.output(x, e.key.text)
+		if l.faultsSince(before) {
+			l.world.broken[e.key.text] = true
+		}
+	}
+}
+
+func (l *loader) output(x keys, name string) {
+	o := hal.Output{Name: name, Maximum: 1}
+	d := Drive{Port: -1, ActiveHigh: x.choice("active", "high") == "high"}
+	o.Unit, _, _ = x.unit("unit")
+	l.source(x, name)
+	if low, high, ok := x.limits("range"); ok {
+		o.Minimum, o.Maximum = low, high
+	}
+	if x.has("port") {
+		l.portOutput(x, &d)
+	} else {
+		l.pinOutput(x, &d, o)
+	}
+	if x.has("safe") {
+		o.Safe = x.number("safe", 0)
+		if o.Safe < o.Minimum || o.Safe > o.Maximum {
+			x.fault("safe", fmt.Sprintf("give a value from %s to %s", formatNumber(o.Minimum), formatNumber(o.Maximum)), "safe of %s is %s, out of its range", x.what, formatNumber(o.Safe))
+		}
+	}
+	l.addOutput(o, d, d.HasPin && d.PWM == 0)
+}
+
+func (l *loader) portOutput(x keys, d *Drive) {
+	for _, key := range []string{"active", "pwm"} {
+		if x.has(key) {
+			x.fault(key, "remove it: it is for GPIO lines", "%s has a port and %s", x.what, key)
+		}
+	}
+	if !x.has("range") {
+		l.faultf(x.at, "add range: [-1, 1], the values that may be written", "%s has a port but no range", x.what)
+	}
+	d.Port = l.port(x)
+	d.Format = x.text("format", "")
+	switch n := strings.Count(d.Format, "{value}"); {
+	case !x.has("format"):
+		l.faultf(x.at, `add format: "M {value}\n", what is written to the port`, "%s has a port but no format", x.what)
+	case n != 1 && d.Format != "":
+		x.fault("format", `write it where the number stands, e.g. "M {value}\n"`, "format of %s has {value} %d times, not once", x.what, n)
+	case d.Format != "" && !strings.HasSuffix(d.Format, "\n"):
+		l.warn(x.where("format"), fmt.Sprintf("format of %s does not end its line", x.what), `end it with \n, in double quotes`)
+	}
+}
+
+func (l *loader) pinOutput(x keys, d *Drive, o hal.Output) {
+	if x.has("format") {
+		x.fault("format", "remove it, or name the port that it is written to", "%s has format but no port", x.what)
+	}
+	d.PWM = x.frequency("pwm")
+	if x.has("pin") {
+		d.HasPin = true
+		d.Pin = l.pin(x)
+	}
+	if d.PWM > 0 && !l.simulated() && l.robot.BoardName != "" {
+		l.realPWM(x)
+	}
+	if d.HasPin && (o.Minimum != 0 || o.Maximum != 1) {
+		x.fault("range", "write [0, 1]: for a pwm these are duty cycles", "range of %s is [%s, %s], but a GPIO line goes from 0 to 1", x.what, formatNumber(o.Minimum), formatNumber(o.Maximum))
+	}
+}
+
+// realPWM says that this version has no PWM on hardware. The file is right, so
+// only a run is refused.
+func (l *loader) realPWM(x keys) {
+	what := fmt.Sprintf("%s has a pwm, which this version drives on board sim only", x.what)
+	hint := `drive the motor through its controller's serial line (port and format: "M {value}\n"), or remove pwm for on and off`
+	if l.opt.Run {
+		x.fault("pwm", hint, "%s", what)
+		return
+	}
+	l.warn(x.where("pwm"), what, hint)
+}
