@@ -13,9 +13,9 @@ type StopCategory uint8
 // The stop categories.
 const (
 	StopInvalid StopCategory = iota
-	Stop0                    // power off at once: outputs go to their safe values
-	Stop1                    // controlled stop, then power off
-	Stop2                    // controlled stop, then held
+	Stop0                    // power off at once: the outputs of Set go to their safe values
+	Stop1                    // controlled stop: the values of Set, and after Controlled the safe values
+	Stop2                    // controlled stop, then held: the values of Set
 )
 
 // Setting is one output and the value it is driven to.
@@ -34,4 +34,19 @@ type Rule struct {
 	Stop     StopCategory  // default Stop2
 	Debounce time.Duration // When must hold this long before the rule fires; invalid inputs too; 0: at once
 	Confirm  int           // consecutive evaluations on new readings needed; 0 and 1: at once
+
+	// Controlled is, for Stop1 alone, how long the outputs keep the values of Set
+	// before they go to their safe values; 0: DefaultControlled.
+	Controlled time.Duration
+}
+
+// DefaultControlled is the length of the controlled part of a stop of category 1.
+const DefaultControlled = 500 * time.Millisecond
+
+// controlled gives the length of the controlled part.
+func (r *Rule) controlled() time.Duration {
+	if r.Controlled > 0 {
+		return r.Controlled
+	}
+	return DefaultControlled
 }
