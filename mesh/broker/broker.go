@@ -12,10 +12,10 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
-	"golang.org/x/sys/unix"
 )
 
 // DefaultListen is where robots look for the broker of their own machine.
@@ -147,7 +147,7 @@ func start(o Options) (*Broker, error) {
 // logs it. Port 0 becomes a free port.
 func claim(listen string) (host string, port int, err error) {
 	l, err := net.Listen("tcp", listen)
-	if errors.Is(err, unix.EADDRINUSE) {
+	if errors.Is(err, syscall.EADDRINUSE) {
 		return "", 0, fmt.Errorf("start broker on %s: %w: is another conductor or broker running? use it with --broker mqtt://%s", listen, ErrPortTaken, listen)
 	}
 	if err != nil {
@@ -247,7 +247,7 @@ func lockFolder(dir string) (*os.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start broker: %w", err)
 	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		return nil, errors.Join(fmt.Errorf("start broker in %s: %w: stop the other one or give --data another folder", dir, ErrFolderInUse), f.Close())
 	}
 	return f, nil

@@ -20,29 +20,30 @@ import (
 // pump waits for the oldest.
 const flying = 64
 
+// quiesceMS is how long a session may take to say goodbye.
+const quiesceMS = 250
+
 // runSession makes one connection and serves it to its end. paho's own
 // reconnecting is off: it hides why a broker refuses.
 func (c *Client) runSession(ctx context.Context) (connected bool, err error) {
 	lost := make(chan error, 1)
 	session := paho.NewClient(c.sessionOptions(ctx, lost))
-	if err := c.connect(ctx, session); err != nil {
-		session.Disconnect(0)
-		c.note(ctx, nil, err)
+	defer session.Disconnect(quiesceMS)
+	err = c.connect(ctx, session)
+	if err == nil {
+		err = c.greet(ctx, session)
+	}
+	if err != nil {
+		c.detach(ctx, err)
 		return false, err
 	}
-	defer session.Disconnect(250)
-	if err := c.greet(ctx, session); err != nil {
-		c.note(ctx, nil, err)
-		return false, err
-	}
-	c.note(ctx, session, nil)
 	c.options.OnConnected()
 	err = c.pump(ctx, session, lost)
 	if ctx.Err() != nil {
 		c.farewell(session)
 		err = nil
 	}
-	c.note(ctx, nil, err)
+	c.detach(ctx, err)
 	return true, err
 }
 
@@ -118,26 +119,55 @@ func wait(ctx context.Context, token paho.Token, limit time.Duration) error {
 	}
 }
 
-// greet subscribes, says ONLINE and makes every item due.
+// greet subscribes, says ONLINE, makes every item due and takes the session
+// into use.
 func (c *Client) greet(ctx context.Context, session paho.Client) error {
-	c.mutex.Lock()
-	subscriptions := c.subscriptions
-	c.mutex.Unlock()
-	for _, s := range subscriptions {
-		if err := c.subscribe(ctx, session, s); err != nil {
-			return err
-		}
+	done, err := c.subscribeFrom(ctx, session, 0)
+	if err != nil {
+		return err
 	}
 	if p := c.options.Presence; p.Topic != "" {
 		if err := wait(ctx, session.Publish(p.Topic, 1, true, p.Message(mesh.Online)), subscribeTimeout); err != nil {
 			return fmt.Errorf("publish %s: %w", p.Topic, err)
 		}
 	}
-	c.mutex.Lock()
-	c.schedule.restart(c.now())
-	c.mutex.Unlock()
 	c.counters.connects.Add(1)
-	return nil
+	return c.adopt(ctx, session, done)
+}
+
+// adopt takes the session into use once no subscription is missing: one may
+// have been added while the others were being made.
+func (c *Client) adopt(ctx context.Context, session paho.Client, done int) error {
+	for {
+		c.mutex.Lock()
+		if done == len(c.subscriptions) {
+			c.schedule.restart(c.now())
+			c.session, c.lastError, c.since = session, nil, time.Now()
+			c.mutex.Unlock()
+			c.options.Log.Info("broker connected", "broker", c.options.Broker)
+			return nil
+		}
+		c.mutex.Unlock()
+		var err error
+		if done, err = c.subscribeFrom(ctx, session, done); err != nil {
+			return err
+		}
+	}
+}
+
+// subscribeFrom makes the subscriptions from number done on and returns how many
+// there are now.
+func (c *Client) subscribeFrom(ctx context.Context, session paho.Client, done int) (int, error) {
+	c.mutex.Lock()
+	missing := c.subscriptions[done:]
+	c.mutex.Unlock()
+	for _, s := range missing {
+		if err := c.subscribe(ctx, session, s); err != nil {
+			return done, err
+		}
+		done++
+	}
+	return done, nil
 }
 
 func (c *Client) subscribe(ctx context.Context, session paho.Client, s subscription) error {
@@ -152,20 +182,16 @@ func (c *Client) subscribe(ctx context.Context, session paho.Client, s subscript
 	return nil
 }
 
-// note keeps and logs a change of the connection.
-func (c *Client) note(ctx context.Context, session paho.Client, err error) {
+// detach notes and logs that there is no session, and why.
+func (c *Client) detach(ctx context.Context, err error) {
 	c.mutex.Lock()
-	changed := (session != nil) != (c.session != nil)
-	repeated := err != nil && c.lastError != nil && err.Error() == c.lastError.Error()
-	c.session, c.lastError = session, err
-	if changed {
-		c.since = time.Now()
+	if c.session != nil {
+		c.session, c.since = nil, time.Now()
 	}
+	repeated := err != nil && c.lastError != nil && err.Error() == c.lastError.Error()
+	c.lastError = err
 	c.mutex.Unlock()
-	switch {
-	case session != nil:
-		c.options.Log.Info("broker connected", "broker", c.options.Broker)
-	case err != nil && !repeated && ctx.Err() == nil:
+	if err != nil && !repeated && ctx.Err() == nil {
 		c.options.Log.Warn(err.Error())
 	}
 }
