@@ -14,33 +14,33 @@ import (
 // Line is one GPIO line of a board, enough to find it through the kernel's
 // character device.
 type Line struct {
-	Name     string // as the profile calls it, e.g. GPIO17; also what messages show
-	Chip     string // label of the gpiochip, e.g. pinctrl-bcm2711, or its device name (gpiochip0) on board linux; "" when LineName alone finds it
-	Offset   int    // line on Chip, 0-based; -1 when only LineName is known
-	LineName string // the kernel's own name of the line, e.g. PQ.05; "" when it is not the same on every kernel
-	Header   int    // pin number on the 40-pin header, 0 when not there
-	Use      string // what else the pin is for, "" when nothing
+	Name     string `json:"name"`      // as the profile calls it, e.g. GPIO17; also what messages show
+	Chip     string `json:"chip"`      // label of the gpiochip, e.g. pinctrl-bcm2711, or its device name (gpiochip0) on board linux; "" when LineName alone finds it
+	Offset   int    `json:"offset"`    // line on Chip, 0-based; -1 when only LineName is known
+	LineName string `json:"line_name"` // the kernel's own name of the line, e.g. PQ.05; "" when it is not the same on every kernel
+	Header   int    `json:"header"`    // pin number on the 40-pin header, 0 when not there
+	Use      string `json:"use"`       // what else the pin is for, "" when nothing
 }
 
 // Serial is a serial port that a board brings out.
 type Serial struct {
-	Device string
-	Use    string
+	Device string `json:"device"`
+	Use    string `json:"use"`
 }
 
 // Profile is one board.
 type Profile struct {
-	Name      string         // as in robot.yaml, e.g. raspberry-pi-4
-	Title     string         // as its maker writes it
-	Models    []string       // device-tree models start with one of these
-	Source    string         // where the facts about its lines were taken from
-	Chip      string         // label of the gpiochip that the header is on
-	Lines     []Line         // in the order of the header; empty for sim and linux
-	Power     map[int]string // header pins that are not lines, and what they are
-	Simulated bool           // sim: every line name is accepted and no device is opened
-	Open      bool           // linux: every line of every chip is accepted
-	Serial    []Serial       // serial ports that the board brings out
-	Notes     []string       // what an owner should know before wiring
+	Name      string         `json:"name"`      // as in robot.yaml, e.g. raspberry-pi-4
+	Title     string         `json:"title"`     // as its maker writes it
+	Models    []string       `json:"models"`    // device-tree models start with one of these
+	Source    string         `json:"source"`    // where the facts about its lines were taken from
+	Chip      string         `json:"chip"`      // label of the gpiochip that the header is on
+	Lines     []Line         `json:"lines"`     // in the order of the header; empty for sim and linux
+	Power     map[int]string `json:"power"`     // header pins that are not lines, and what they are
+	Simulated bool           `json:"simulated"` // sim: every line name is accepted and no device is opened
+	Open      bool           `json:"open"`      // linux: every line of every chip is accepted
+	Serial    []Serial       `json:"serial"`    // serial ports that the board brings out
+	Notes     []string       `json:"notes"`     // what an owner should know before wiring
 }
 
 //go:embed profiles/*.yaml headers/*.yaml

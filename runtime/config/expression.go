@@ -10,19 +10,22 @@ import (
 	"dancer/reflex/program"
 )
 
-// words are the names that expressions read, and those whose declaration is
-// already reported: an expression that reads one of these is left alone.
+// words are the names that expressions read. One whose declaration is already
+// reported is left alone.
 type words struct {
-	scope  expr.Scope
-	broken map[string]bool
+	scope expr.Scope
+	world *world
 }
 
 var word = regexp.MustCompile(`[A-Za-z_][A-Za-z0-9_]*`)
 
 // touched says whether a source reads a name that is reported elsewhere.
 func (w words) touched(source string) bool {
+	if w.world.partial {
+		return true
+	}
 	for _, name := range word.FindAllString(source, -1) {
-		if w.broken[name] {
+		if w.world.broken[name] {
 			return true
 		}
 	}

@@ -327,6 +327,12 @@ func (k keys) texts(name string) []string {
 	return out
 }
 
+// empty says whether a mapping or a list has nothing in it.
+func (k keys) empty(name string) bool {
+	n := k.node(name)
+	return n != nil && n.kind != kindScalar && len(n.entries) == 0 && len(n.items) == 0
+}
+
 // list gives the items of a list.
 func (k keys) list(name string, most int) []*node {
 	n := k.node(name)

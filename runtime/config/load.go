@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"dancer/boards"
@@ -82,8 +83,9 @@ func (l *loader) load(data []byte) Problems {
 	l.robot.Autostart = k.boolean("autostart")
 	manual := l.manualFile(k)
 	l.lease(k)
-	l.simulation(k)
-	return append(l.sorted(), manual...)
+	scenario := l.scenario(k)
+	l.plant(k)
+	return slices.Concat(l.sorted(), manual, scenario)
 }
 
 // manualFile reads the manual that the robot's file names.
@@ -151,10 +153,9 @@ func (l *loader) lease(k keys) {
 
 func leaseStop(text string) reflex.StopCategory { return stopOf(text) }
 
-// simulation reads what only board sim uses. It is read on every board, because
+// plant reads the simulated board's physics. It is read on every board, because
 // `--board sim` runs the same file.
-func (l *loader) simulation(k keys) {
-	l.scenario(k)
+func (l *loader) plant(k keys) {
 	x := l.section(k.node("plant"), &plantSection, "plant")
 	if k.node("plant") == nil {
 		return
@@ -166,7 +167,7 @@ func (l *loader) simulation(k keys) {
 	p := &Plant{Step: x.duration("step", step)}
 	scope := worldScope(l.world)
 	addStep(scope, p.Step)
-	p.Next = x.next(l.world, words{scope: scope, broken: l.world.broken}, "plant")
+	p.Next = x.next(l.world, words{scope: scope, world: l.world}, "plant")
 	l.robot.Plant = p
 }
 

@@ -33,7 +33,7 @@ func (r *reader) manual(data []byte, w *world) *dancer.Manual {
 	if root == nil {
 		return m.out
 	}
-	m.words = words{scope: m.scope(), broken: w.broken}
+	m.words = words{scope: worldScope(w), world: w}
 	k := r.section(root, &manualSection, "the manual")
 	m.values(k)
 	m.reflexes(k)
@@ -44,11 +44,7 @@ func (r *reader) manual(data []byte, w *world) *dancer.Manual {
 	return m.out
 }
 
-// scope is what every expression may read: signals, outputs and dt.
-func (m *manualReader) scope() expr.Scope {
-	return worldScope(m.w)
-}
-
+// worldScope is what every expression may read: signals and outputs.
 func worldScope(w *world) expr.Scope {
 	scope := expr.Scope{}
 	for i, s := range w.signals {
@@ -85,7 +81,7 @@ func (m *manualReader) values(k keys) {
 		v.what = "value " + name
 		m.out.Values = append(m.out.Values, m.value(v, name))
 	}
-	if n := k.node("values"); n != nil && len(n.items) == 0 && n.kind == kindSequence {
+	if k.empty("values") {
 		k.fault("values", "name at least one, such as {name: human_safety, floor: 5}", "values is empty")
 	}
 }

@@ -28,7 +28,7 @@ func (m *manualReader) disturbances(x keys) {
 	for _, e := range x.table("disturbance", maxSignals) {
 		i := m.w.signal(e.key.text)
 		if i < 0 {
-			if !m.w.broken[e.key.text] {
+			if !m.w.known(e.key.text) {
 				m.faultf(e.key, suggest(e.key.text, m.w.signalNames(), "signals"), "disturbance of %s, which is not a signal", e.key.text)
 			}
 			continue
@@ -47,7 +47,7 @@ func (m *manualReader) modelScope(step time.Duration) words {
 		s := m.w.signals[d.Signal]
 		scope["d."+s.Name] = expr.Symbol{Slot: layout.Disturbance(i), Unit: unitOf(s.Unit)}
 	}
-	return words{scope: scope, broken: m.w.broken}
+	return words{scope: scope, world: m.w}
 }
 
 func addStep(scope expr.Scope, step time.Duration) {
@@ -60,7 +60,7 @@ func (k keys) next(w *world, scope words, what string) []dancer.Next {
 	for _, e := range k.table("next", maxSignals) {
 		i := w.signal(e.key.text)
 		if i < 0 {
-			if !w.broken[e.key.text] {
+			if !w.known(e.key.text) {
 				k.r.faultf(e.key, suggest(e.key.text, w.signalNames(), "signals"), "next of %s, which is not a signal", e.key.text)
 			}
 			continue

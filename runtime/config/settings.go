@@ -14,8 +14,12 @@ type world struct {
 	outputs  []hal.Output
 	switches []bool // per output: only its two ends are possible
 	broken   map[string]bool
-	partial  bool // some signal or output could not be read: unknown names may be theirs
+	partial  bool // signals or outputs could not be read at all: any name may be theirs
 }
+
+// known says whether a name that is neither a signal nor an output is reported
+// already.
+func (w *world) known(name string) bool { return w.partial || w.broken[name] }
 
 func (w *world) signal(name string) int {
 	for i, s := range w.signals {
@@ -84,7 +88,7 @@ func safeSettings(w *world) []reflex.Setting {
 func (k keys) setting(e entry, w *world) (reflex.Setting, bool) {
 	i := w.output(e.key.text)
 	if i < 0 {
-		if !w.broken[e.key.text] {
+		if !w.known(e.key.text) {
 			k.r.faultf(e.key, suggest(e.key.text, w.outputNames(), "outputs"), "%s sets %s, which is not an output", k.what, e.key.text)
 		}
 		return reflex.Setting{}, false

@@ -36,11 +36,13 @@ func (l *loader) identifier(key *node, what string) bool {
 
 func (l *loader) signals(k keys) {
 	table := k.table("signals", maxSignals)
-	if k.node("signals") != nil && len(table) == 0 && k.node("signals").kind == kindMapping {
+	l.world.partial = len(table) == 0
+	if k.empty("signals") {
 		k.fault("signals", "name at least one input", "signals is empty")
 	}
 	for _, e := range table {
 		if !l.identifier(e.key, "signal") {
+			l.world.broken[e.key.text] = true
 			continue
 		}
 		before := len(l.problems)
@@ -198,11 +200,13 @@ func (l *loader) pinFault(x keys, err error) {
 
 func (l *loader) outputs(k keys) {
 	table := k.table("outputs", maxOutputs)
-	if k.node("outputs") != nil && len(table) == 0 && k.node("outputs").kind == kindMapping {
+	l.world.partial = l.world.partial || len(table) == 0
+	if k.empty("outputs") {
 		k.fault("outputs", "name at least one actuator", "outputs is empty")
 	}
 	for _, e := range table {
 		if !l.identifier(e.key, "output") {
+			l.world.broken[e.key.text] = true
 			continue
 		}
 		if l.world.signal(e.key.text) >= 0 {
