@@ -67,27 +67,36 @@ func (q *Question) refresh() {
 	}
 }
 
-// derive gives the status: a ruling that the robot applied decides (the more
-// restrictive one, as a later denial revokes an approval), then what the robot
-// says of the question itself.
+// derive gives the status: of the rulings that the robot applied the newest
+// decides, as it applies a later one only if it is more restrictive, or if the
+// question was still open. Then comes what the robot says of the question.
 func (q *Question) derive() string {
-	if r := q.standing(); r != nil && r.Ack != nil && r.Ack.Outcome == AckApplied {
-		if r.Verdict == mesh.RuleApprove {
-			return StatusApproved
-		}
-		return StatusDenied
-	}
-	switch q.State {
-	case "withdrawn":
-		return StatusWithdrawn
-	case "timed-out":
-		return StatusTimedOut
-	}
+	ruled := ""
 	for i := range q.Rulings {
 		r := &q.Rulings[i]
-		if r.Verdict == mesh.RuleDefer && r.Ack != nil && (r.Ack.Outcome == AckApplied || r.Ack.Outcome == AckKept) {
-			return StatusDeferred
+		if r.Ack == nil {
+			continue
 		}
+		switch {
+		case r.Ack.Outcome == AckApplied && r.Verdict == mesh.RuleApprove:
+			ruled = StatusApproved
+		case r.Ack.Outcome == AckApplied && r.Verdict == mesh.RuleDeny:
+			ruled = StatusDenied
+		case r.Ack.Outcome == AckApplied && r.Verdict == mesh.RuleDefer:
+			ruled = StatusDeferred
+		case r.Ack.Outcome == AckApplied:
+			ruled = StatusOpen // an approval was taken back: somebody else decides
+		}
+	}
+	switch {
+	case ruled == StatusApproved || ruled == StatusDenied:
+		return ruled
+	case q.State == "withdrawn":
+		return StatusWithdrawn
+	case q.State == "timed-out":
+		return StatusTimedOut
+	case ruled == StatusDeferred:
+		return StatusDeferred
 	}
 	return StatusOpen
 }

@@ -39,6 +39,11 @@ type Decisions interface {
 	Decision(id string) (json.RawMessage, bool, error)
 }
 
+// Recaller is a Backend that also finds questions that left memory.
+type Recaller interface {
+	Question(id string) (conductor.Question, bool)
+}
+
 // Roles of a process that serves.
 const (
 	RoleConductor = mesh.RoleConductor

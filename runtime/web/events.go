@@ -219,3 +219,20 @@ func (s *server) event(kind string, data any) Event {
 	}
 	return Event{At: s.options.Now().UTC(), Kind: kind, Data: raw}
 }
+
+// eventKind is the kind inside the body of a robot's event (design part 8), by
+// which the page and scripts tell events apart. The hub's own kinds carry data
+// of ours: a robot's event of such a name goes by "event".
+func eventKind(body json.RawMessage) string {
+	var e struct {
+		Kind string `json:"kind"`
+	}
+	if json.Unmarshal(body, &e) != nil || e.Kind == "" {
+		return "event"
+	}
+	switch e.Kind {
+	case EventAgent, EventEscalation, EventRuling, EventStatus, EventSnapshot:
+		return "event"
+	}
+	return oneLine(e.Kind)
+}

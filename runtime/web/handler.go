@@ -145,13 +145,23 @@ func (s *server) getQuestions(w http.ResponseWriter, r *http.Request) {
 
 func (s *server) getQuestion(w http.ResponseWriter, r *http.Request) {
 	id := r.PathValue("id")
-	for _, q := range s.options.Backend.Questions("all") {
-		if q.ID == id {
-			reply(w, http.StatusOK, q)
-			return
-		}
+	if q, ok := s.question(id); ok {
+		reply(w, http.StatusOK, q)
+		return
 	}
 	fail(w, fmt.Errorf("show %q: %w question", id, conductor.ErrUnknown))
+}
+
+func (s *server) question(id string) (conductor.Question, bool) {
+	if r, ok := s.options.Backend.(Recaller); ok {
+		return r.Question(id)
+	}
+	for _, q := range s.options.Backend.Questions("all") {
+		if q.ID == id {
+			return q, true
+		}
+	}
+	return conductor.Question{}, false
 }
 
 func (s *server) getRulings(w http.ResponseWriter, _ *http.Request) {
