@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -363,4 +364,28 @@ func TestHandlerErrors(t *testing.T) {
 	if s := c.Status(); s.Failed != 1 || s.Received != 2 {
 		t.Errorf("status %+v", s)
 	}
+}
+
+// TestNoLeak: clients that have ended leave no goroutine behind.
+func TestNoLeak(t *testing.T) {
+	b := newNATS(t)
+	session := func(i int) {
+		c, err := mqtt.New(mqtt.Options{Broker: b.url(), ClientID: fmt.Sprintf("c%d", i)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = c.Subscribe("dancer/v1/hall/bot/event", func(string, []byte) error { return nil })
+		ctx, cancel := context.WithCancel(context.Background())
+		done := make(chan error, 1)
+		go func() { done <- c.Run(ctx) }()
+		until(t, "connected", c.Connected)
+		cancel()
+		<-done
+	}
+	session(0)
+	before := runtime.NumGoroutine()
+	for i := range 10 {
+		session(i + 1)
+	}
+	until(t, fmt.Sprintf("back to about %d goroutines", before), func() bool { return runtime.NumGoroutine() <= before+5 })
 }
