@@ -42,7 +42,7 @@ func (l *ladder) escalation(v *Verdict, winner *contender) {
 	if ShouldEscalate(v.Confidence, importance) {
 		because("confidence " + number(v.Confidence) + " is too low for a decision that is " + grade)
 	}
-	if !winner.a.Recoverable {
+	if hopeless := v.Outcome == OutcomeUnderFloor && winner.a.Is(l.fallbackName()); !winner.a.Recoverable && !hopeless {
 		because("no way back from " + winner.a.Option + ": from the worst state it reaches, " +
 			l.fallbackName() + " does not keep every floor")
 	}

@@ -10,7 +10,7 @@ const InactionName = "inaction"
 // Option is one set of outputs that the robot could have next.
 type Option struct {
 	Name          string
-	Action        int       // index into Manual.Actions of the first action with these outputs; -1 for inaction alone
+	Action        int       // index into Manual.Actions of the action that gives the name; -1 for inaction alone
 	Inaction      bool      // the outputs are those of now
 	Outputs       []float64 // one per Manual.Outputs, in their units
 	Aliases       []string  // other names of the same outputs
@@ -20,6 +20,9 @@ type Option struct {
 
 // Options lists what the robot can do from the present outputs: inaction first,
 // then the actions in the manual's order. Options with the same outputs are one.
+// It is named after the action that accounts for most of the outputs that are
+// away from their safe value (the manual's order on a tie): a robot that goes on
+// extinguishing says so, although its halt would leave the same outputs.
 func (m *Manual) Options(outputs []float64) []Option {
 	options := make([]Option, 0, len(m.Actions)+1)
 	options = append(options, Option{
@@ -29,7 +32,7 @@ func (m *Manual) Options(outputs []float64) []Option {
 	for i := range m.Actions {
 		after := m.Actions[i].Apply(outputs)
 		if same := findOutputs(options, after); same >= 0 {
-			options[same].merge(i, &m.Actions[i])
+			options[same].merge(m, i)
 			continue
 		}
 		options = append(options, Option{
@@ -50,17 +53,33 @@ func (a *Action) Apply(outputs []float64) []float64 {
 	return after
 }
 
-// merge makes the action a part of the option. The more cautious figures win.
-func (o *Option) merge(index int, a *Action) {
+// merge makes an action a part of the option. The more cautious figures win.
+func (o *Option) merge(m *Manual, index int) {
+	a := &m.Actions[index]
 	if o.Action < 0 {
 		o.Action, o.Name = index, a.Name
 		o.Aliases = append(o.Aliases, InactionName)
 		o.Disruption, o.Reversibility = a.Disruption, a.Reversibility
 		return
 	}
-	o.Aliases = append(o.Aliases, a.Name)
+	other := a.Name
+	if m.boldness(a) > m.boldness(&m.Actions[o.Action]) {
+		o.Action, o.Name, other = index, a.Name, o.Name
+	}
+	o.Aliases = append(o.Aliases, other)
 	o.Disruption = max(o.Disruption, a.Disruption)
 	o.Reversibility = min(o.Reversibility, a.Reversibility)
+}
+
+// boldness counts the outputs that the action drives away from their safe value.
+func (m *Manual) boldness(a *Action) int {
+	n := 0
+	for _, s := range a.Set {
+		if s.Value != m.Outputs[s.Output].Safe {
+			n++
+		}
+	}
+	return n
 }
 
 func findOutputs(options []Option, outputs []float64) int {

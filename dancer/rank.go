@@ -140,8 +140,8 @@ func finite(x float64) float64 {
 }
 
 // confidence is the share of paired roll-outs in which the winner is not worse
-// than the runner-up by more than a band on the first value where they differ by
-// more than a band; 1 if only one option survives.
+// than the runner-up by more than a band on the first value where they differ; 1
+// if only one option survives.
 func (l *ladder) confidence(winner, runner *contender) float64 {
 	if runner == nil {
 		return 1
@@ -166,11 +166,8 @@ func (l *ladder) confidence(winner, runner *contender) float64 {
 func (l *ladder) worse(winner, runner []float64) bool {
 	for _, i := range l.order {
 		w, r := l.capped(i, clampIndex(winner[i])), l.capped(i, clampIndex(runner[i]))
-		if w < r-l.band {
-			return true
-		}
-		if w > r+l.band {
-			return false
+		if w != r {
+			return w < r-l.band
 		}
 	}
 	return false

@@ -1,31 +1,35 @@
 package partner
 
-// adversary runs one greedy roll-out against the a-th value with a floor: in
-// every step each disturbance takes the end of its range that leaves that value
-// lower. Where an end makes no difference the adversary keeps to the corner that
-// was worst for the value, so a slow drift is not given up for nothing.
-func (p *Partner) adversary(a int) {
-	target := p.flooredValue(a)
-	p.begin()
-	for i := range p.m.Model.Disturbance {
-		p.slots[p.layout.Disturbance(i)] = p.cornerOf(target, i)
+import "dancer/dancer"
+
+// adversary runs one greedy roll-out against the a-th value with a floor. Every
+// step starts from the corner that was worst for that value and flips each
+// disturbance to the other end of its range where that leaves the value lower one
+// step on; where it makes no difference a slow drift is not given up for nothing.
+func (p *Partner) adversary(o *dancer.Option, r *report, a int) {
+	target := flooredValue(p.m, a)
+	s := &p.single
+	s.start(p, o)
+	for v := range s.worst {
+		s.worst[v] = 10
 	}
 	broke := 0
 	for step := 1; step <= p.steps; step++ {
-		for i := range p.m.Model.Disturbance {
-			p.slots[p.layout.Disturbance(i)] = p.meaner(target, i)
-		}
-		p.advance()
-		if p.look(false) && broke == 0 {
+		p.choose(r, target)
+		s.advance(p)
+		if s.look(p, r) && broke == 0 {
 			broke = step
 		}
 	}
-	p.finish(0, false, broke)
+	for v, w := range s.worst {
+		r.worst[v] = min(r.worst[v], w)
+	}
+	r.close(broke)
 }
 
-func (p *Partner) flooredValue(a int) int {
-	for v := range p.m.Values {
-		if !p.m.Values[v].HasFloor {
+func flooredValue(m *dancer.Manual, a int) int {
+	for v := range m.Values {
+		if !m.Values[v].HasFloor {
 			continue
 		}
 		if a == 0 {
@@ -36,36 +40,44 @@ func (p *Partner) flooredValue(a int) int {
 	return 0
 }
 
-func (p *Partner) cornerOf(target, i int) float64 {
-	return p.plan.corner(&p.m.Model.Disturbance[i], p.tally.corner[target], i, p.seed)
+// choose sets the disturbances of the next step.
+func (p *Partner) choose(r *report, target int) {
+	ds := p.m.Model.Disturbance
+	drawn := p.single.slots[p.layout.Disturbance(0):]
+	for i := range ds {
+		drawn[i] = p.plan.corner(&ds[i], r.corner[target], i, p.seed)
+	}
+	if p.blind[target] || !p.changing[target] {
+		return
+	}
+	lowest := p.after(target)
+	for i := range ds {
+		kept := drawn[i]
+		drawn[i] = ds[i].Minimum
+		if kept == ds[i].Minimum {
+			drawn[i] = ds[i].Maximum
+		}
+		if x := p.after(target); x < lowest {
+			lowest = x
+		} else {
+			drawn[i] = kept
+		}
+	}
 }
 
-// meaner tries both ends of disturbance i, the others as they stand.
-func (p *Partner) meaner(target, i int) float64 {
-	d := &p.m.Model.Disturbance[i]
-	low, high := p.after(target, i, d.Minimum), p.after(target, i, d.Maximum)
-	switch {
-	case low < high:
-		return d.Minimum
-	case high < low:
-		return d.Maximum
-	}
-	return p.cornerOf(target, i)
-}
+// ruin is lower than any impact, for one that is not a number.
+const ruin = -1e308
 
-// after is the impact on the target, not clamped, one step on with disturbance i
-// at x. The state is left as it was.
-func (p *Partner) after(target, i int, x float64) float64 {
-	if p.blind[target] {
-		return 0
-	}
-	p.slots[p.layout.Disturbance(i)] = x
-	copy(p.ahead, p.slots)
-	p.advance()
-	p.slots, p.ahead = p.ahead, p.slots
-	impact := p.m.Impact[target].Eval(p.ahead, p.registers)
+// after is the impact on the target, not clamped, one step on. The state is left
+// as it was.
+func (p *Partner) after(target int) float64 {
+	s := &p.single
+	copy(s.ahead, s.slots)
+	s.advance(p)
+	impact := p.m.Impact[target].Eval(s.slots, s.registers)
+	copy(s.slots, s.ahead)
 	if impact != impact {
-		return -1e308 // ruin
+		return ruin
 	}
 	return impact
 }
