@@ -16,7 +16,7 @@ import (
 // pages of one transaction stay a few megabytes.
 const (
 	commitRequests = 1024
-	pruneAtOnce    = 256
+	pruneAtOnce    = 2 * commitRequests
 )
 
 // tableCounts holds, per table, its number of keys and bytes, so that neither
