@@ -18,15 +18,18 @@ type keys struct {
 	what   string // for messages, e.g. signal range
 	values map[string]*node
 	names  map[string]*node
+	broken bool // not a mapping at all, and reported
 }
 
 // section reads a mapping by its table. It always gives a usable result.
 func (r *reader) section(n *node, spec *section, what string) keys {
 	k := keys{r: r, at: n, spec: spec, what: what, values: map[string]*node{}, names: map[string]*node{}}
 	if n == nil || n.bad {
+		k.broken = n != nil
 		return k
 	}
 	if n.kind != kindMapping && n.kind != kindNull {
+		k.broken = true
 		r.faultf(n, "write {key: value, ...} or one key a line; keys: "+strings.Join(spec.names(), ", "), "%s is not a mapping", what)
 		return k
 	}
@@ -35,10 +38,24 @@ func (r *reader) section(n *node, spec *section, what string) keys {
 	}
 	for _, f := range spec.fields {
 		if f.required && k.names[f.name] == nil {
-			r.faultf(n, f.doc, "%s has no %s", what, f.name)
+			r.faultf(n, fmt.Sprintf("add %s: %s", f.name, f.doc), "%s has no %s", what, f.name)
 		}
 	}
 	return k
+}
+
+// item reads an entry of a list by its table. Messages call it by its name.
+func (r *reader) item(n *node, spec *section) keys {
+	what := "a " + spec.title
+	if strings.ContainsAny(spec.title[:1], "aeiou") {
+		what = "an " + spec.title
+	}
+	for _, e := range n.entries {
+		if e.key.text == "name" && e.value.kind == kindScalar && e.value.text != "" {
+			what = spec.title + " " + e.value.text
+		}
+	}
+	return r.section(n, spec, what)
 }
 
 func (k *keys) add(e entry) {
@@ -133,7 +150,7 @@ func (k keys) boolean(name string) bool {
 	case n.text == "false":
 		return false
 	}
-	k.fault(name, "write true or false", "%s of %s is %q, not a yes or no", name, k.what, n.text)
+	k.fault(name, "write true or false", "%s of %s is %q, not true or false", name, k.what, n.text)
 	return false
 }
 
@@ -189,7 +206,12 @@ func (k keys) inside(name string, v float64, show func(float64) string) bool {
 	return false
 }
 
-func formatNumber(v float64) string { return strconv.FormatFloat(v, 'g', -1, 64) }
+func formatNumber(v float64) string {
+	if math.Abs(v) >= 1e-4 && math.Abs(v) < 1e12 {
+		return strconv.FormatFloat(v, 'f', -1, 64)
+	}
+	return strconv.FormatFloat(v, 'g', -1, 64)
+}
 
 func formatSeconds(v float64) string {
 	s := time.Duration(math.Round(v * 1e9)).String()
@@ -318,11 +340,12 @@ func (k keys) texts(name string) []string {
 	}
 	var out []string
 	for _, item := range n.items {
-		if item.kind != kindScalar || item.bad || item.text == "" {
+		text := item.address()
+		if text == "" {
 			k.r.faultf(item, "write one word", "entry of %s of %s is not a text", name, k.what)
 			continue
 		}
-		out = append(out, item.text)
+		out = append(out, text)
 	}
 	return out
 }
@@ -331,6 +354,19 @@ func (k keys) texts(name string) []string {
 func (k keys) empty(name string) bool {
 	n := k.node(name)
 	return n != nil && n.kind != kindScalar && len(n.entries) == 0 && len(n.items) == 0
+}
+
+// address gives the text of a list entry. The parser reads host:port as a
+// mapping where the list stands in a flow mapping: {join: [10.0.0.7:7946]}.
+func (n *node) address() string {
+	if n.kind == kindMapping && len(n.entries) == 1 && n.entries[0].value.kind == kindScalar {
+		e := n.entries[0]
+		return e.key.text + ":" + e.value.text
+	}
+	if n.kind != kindScalar || n.bad {
+		return ""
+	}
+	return n.text
 }
 
 // list gives the items of a list.

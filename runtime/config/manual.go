@@ -68,7 +68,7 @@ func unitOf(text string) expr.Unit {
 func (m *manualReader) values(k keys) {
 	seen := map[string]bool{}
 	for _, item := range k.list("values", maxValues) {
-		v := m.section(item, &valueSection, "a value")
+		v := m.item(item, &valueSection)
 		name := v.name("name", "")
 		if name == "" {
 			continue
@@ -78,7 +78,6 @@ func (m *manualReader) values(k keys) {
 			continue
 		}
 		seen[name] = true
-		v.what = "value " + name
 		m.out.Values = append(m.out.Values, m.value(v, name))
 	}
 	if k.empty("values") {
@@ -115,10 +114,9 @@ func stopOf(text string) reflex.StopCategory {
 func (m *manualReader) reflexes(k keys) {
 	seen := map[string]bool{}
 	for _, item := range k.list("reflexes", maxRules) {
-		x := m.section(item, &reflexSection, "a reflex")
+		x := m.item(item, &reflexSection)
 		name := x.name("name", "")
 		if name != "" {
-			x.what = "reflex " + name
 			if seen[name] {
 				x.fault("name", "give every reflex its own name", "reflex %s is there twice", name)
 			}
@@ -181,10 +179,9 @@ func (m *manualReader) actions(k keys) {
 	items := k.list("actions", maxActions)
 	lines := map[string]int{}
 	for _, item := range items {
-		a := m.section(item, &actionSection, "an action")
+		a := m.item(item, &actionSection)
 		name := a.name("name", "")
 		if name != "" {
-			a.what = "action " + name
 			m.actionName(a, name, lines)
 		}
 		action := m.action(a, name)

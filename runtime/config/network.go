@@ -105,10 +105,14 @@ func (k keys) guarded(name, address, what string, need ...string) {
 
 // address splits host:port and reports one that cannot be used.
 func (k keys) address(name, text string) (host string, ok bool) {
+	whole := text
 	host, port, err := net.SplitHostPort(text)
 	n, errPort := strconv.Atoi(port)
 	if err != nil || errPort != nil || n < 0 || n > 65535 {
-		k.fault(name, "write host:port, such as 127.0.0.1:8421", "%s %q is not an address", name, text)
+		if _, err := strconv.ParseUint(text, 10, 16); err != nil {
+			text = "8421"
+		}
+		k.fault(name, "write host:port, such as 127.0.0.1:"+text, "%s %q is not an address", name, whole)
 		return "", false
 	}
 	return host, true

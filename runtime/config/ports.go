@@ -17,6 +17,10 @@ func (l *loader) ports(k keys) {
 			continue
 		}
 		x := l.section(e.value, &portSection, what)
+		if x.broken {
+			l.robot.Ports = append(l.robot.Ports, Port{Name: e.key.text})
+			continue
+		}
 		p := Port{
 			Name:      e.key.text,
 			Device:    x.text("device", ""),

@@ -54,7 +54,7 @@ func (r *reader) sorted() Problems {
 
 // nearest gives the known name that is closest to a mistyped one, or "".
 func nearest(name string, known []string) string {
-	best, distance := "", len(name)/3+1
+	best, distance := "", min(len(name)/3+1, len(name)-1)
 	for _, k := range known {
 		if d := editDistance(strings.ToLower(name), strings.ToLower(k)); d <= distance && (best == "" || d < distance) {
 			best, distance = k, d

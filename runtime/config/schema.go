@@ -77,7 +77,7 @@ func fieldSchema(f *field) object {
 	case formInteger:
 		return bounded(object{"type": "integer"}, f)
 	case formDuration:
-		return object{"type": []string{"string", "number"}, "pattern": timePattern}
+		return object{"oneOf": []object{{"type": "string", "pattern": timePattern}, {"const": 0}}}
 	case formFrequency:
 		return object{"type": "string", "pattern": frequencyPattern.String()}
 	case formRange:

@@ -47,7 +47,9 @@ func (l *loader) signals(k keys) {
 		}
 		before := len(l.problems)
 		x := l.section(e.value, &signalSection, "signal "+e.key.text)
-		l.signal(x, e.key.text)
+		if !x.broken {
+			l.signal(x, e.key.text)
+		}
 		if l.faultsSince(before) {
 			l.world.broken[e.key.text] = true
 		}
@@ -215,7 +217,9 @@ func (l *loader) outputs(k keys) {
 		}
 		before := len(l.problems)
 		x := l.section(e.value, &outputSection, "output "+e.key.text)
-		l.output(x, e.key.text)
+		if !x.broken {
+			l.output(x, e.key.text)
+		}
 		if l.faultsSince(before) {
 			l.world.broken[e.key.text] = true
 		}
