@@ -2,6 +2,7 @@ package reflex_test
 
 import (
 	"fmt"
+	"math"
 	"testing"
 	"time"
 
@@ -90,5 +91,42 @@ func BenchmarkHundredRulesOneChanged(b *testing.B) {
 	for i := 0; b.Loop(); i++ {
 		slots[i%20] = 1 + float64(i&7)/100
 		t.Changed(time.Duration(i), i%20, slots)
+	}
+}
+
+// All values jump from one side of most limits to the other, so that rules fire
+// and end in every evaluation: the worst case, not the usual one.
+func BenchmarkHundredRulesAllCrossing(b *testing.B) {
+	t, slots := hundred(b), calm()
+	moves := make([]reflex.Transition, 200)
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		for s := range slots {
+			slots[s] = float64(i & 1 * 60)
+		}
+		t.Evaluate(time.Duration(i), slots)
+		t.TakeTransitions(moves)
+	}
+}
+
+func TestEvaluationDoesNotAllocate(t *testing.T) {
+	table, slots := hundred(t), calm()
+	moves := make([]reflex.Transition, 8)
+	now := time.Duration(0)
+	allocs := testing.AllocsPerRun(200, func() {
+		now += time.Millisecond
+		slots[int(now/time.Millisecond)%24] = float64(now/time.Millisecond%7) * 40
+		slots[5] = math.NaN()
+		table.Evaluate(now, slots)
+		slots[5] = 1
+		table.Changed(now, 5, slots)
+		table.Tick(now)
+		table.NextDeadline()
+		table.Merged(0)
+		_ = table.Clear(0)
+		table.TakeTransitions(moves)
+	})
+	if allocs != 0 {
+		t.Errorf("an evaluation allocates %v times, want 0", allocs)
 	}
 }

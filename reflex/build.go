@@ -17,19 +17,19 @@ func NewTable(rules []Rule, outputs []hal.Output, signals int) (*Table, error) {
 	}
 	words := (len(rules) + 63) / 64
 	t := &Table{
-		rules:    slices.Clone(rules),
-		slots:    signals + len(outputs),
-		words:    words,
-		scratch:  make([]float64, program.Registers),
-		setters:  newSetters(rules, outputs),
-		outputs:  slices.Clone(outputs),
-		merged:   make([]choice, len(outputs)),
-		moves:    make([]Transition, 0, movesPerRule*len(rules)),
-		states:   make([]state, len(rules)),
-		word:     make([]stateOfWords, words),
-		waitSlot: make([]bool, signals+len(outputs)),
+		rules:   slices.Clone(rules),
+		slots:   signals + len(outputs),
+		words:   words,
+		scratch: make([]float64, program.Registers),
+		setters: newSetters(rules, outputs),
+		outputs: slices.Clone(outputs),
+		merged:  make([]choice, len(outputs)),
+		moves:   make([]Transition, 0, movesPerRule*len(rules)),
+		states:  make([]state, len(rules)),
+		word:    make([]stateOfWords, words),
+		awaited: make([]bool, signals+len(outputs)),
 	}
-	t.quick, t.slow = newQuick(t.rules, words)
+	t.limits, t.programs = newLimits(t.rules, t.slots)
 	t.index()
 	for i := range rules {
 		t.word[i>>6].condition |= 1 << (i & 63) // not known to be false
@@ -39,27 +39,33 @@ func NewTable(rules []Rule, outputs []hal.Output, signals int) (*Table, error) {
 
 // index notes which rules read which slot.
 func (t *Table) index() {
-	t.readers = make([][]int, t.slots)
-	t.strict = make([]uint64, t.slots*t.words)
+	t.near = make([][]int, t.slots)
+	t.readers, t.strict = make([]uint64, t.slots*t.words), make([]uint64, t.slots*t.words)
 	for i := range t.rules {
-		for _, s := range t.rules[i].When.Reads() {
-			t.strict[s*t.words+i>>6] |= 1 << (i & 63)
-			t.readers[s] = append(t.readers[s], i)
+		reads, word, bit := t.rules[i].When.Reads(), i>>6, uint64(1)<<(i&63)
+		t.read = append(t.read, reads...)
+		for _, s := range reads {
+			t.strict[s*t.words+word] |= bit
+			t.readers[s*t.words+word] |= bit
+			t.near[s] = append(t.near[s], reads...)
 		}
 		if t.rules[i].Until == nil {
 			continue
 		}
 		for _, s := range t.rules[i].Until.Reads() {
-			if !slices.Contains(t.readers[s], i) {
-				t.readers[s] = append(t.readers[s], i)
-			}
+			t.readers[s*t.words+word] |= bit
+			t.near[s] = append(t.near[s], reads...)
 		}
 	}
-	for s := range t.slots {
-		if slices.ContainsFunc(t.strict[s*t.words:(s+1)*t.words], func(mask uint64) bool { return mask != 0 }) {
-			t.read = append(t.read, s)
-		}
+	t.read = unique(t.read)
+	for s := range t.near {
+		t.near[s] = unique(t.near[s])
 	}
+}
+
+func unique(list []int) []int {
+	slices.Sort(list)
+	return slices.Compact(list)
 }
 
 // check finds every fault of the rules.

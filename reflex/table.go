@@ -26,25 +26,27 @@ var ErrNoRule = errors.New("no such rule")
 // condition is false and Until, if there is one, is true; an Until that reads an
 // invalid slot does not end it. A latched rule acts on the outputs until Clear.
 type Table struct {
-	rules   []Rule
-	slots   int // signals and outputs
-	words   int // of 64 rules
-	scratch []float64
-
-	quick    quick          // conditions that are limits on single slots
-	slow     []int          // the other rules
-	readers  [][]int        // slot -> rules whose When or Until reads it
-	strict   []uint64       // slot*words -> rules whose When reads it
+	rules    []Rule
+	slots    int // signals and outputs
+	words    int // of 64 rules
+	scratch  []float64
+	limits   limits         // conditions that are limits on single slots
+	programs []int          // rules with any other condition
 	read     []int          // slots that any When reads
-	waitSlot []bool         // slots whose first reading is awaited
-	setters  [][]setter     // output -> rules that set it
-	outputs  []hal.Output   //
-	merged   []choice       // output -> the value now in force
-	changed  bool           // merged must be computed anew
-	moves    []Transition   // taken by TakeTransitions
-	lost     uint64         // transitions that found moves full
-	states   []state        // per rule
+	near     [][]int        // slot -> slots that the rules which read it read
+	readers  []uint64       // slot*words -> rules whose When or Until reads it
+	strict   []uint64       // slot*words -> rules whose When reads it
+	awaited  []bool         // slots whose first reading is awaited
 	word     []stateOfWords // per 64 rules
+	states   []state        // per rule
+
+	outputs []hal.Output
+	setters [][]setter // output -> rules that set it
+	merged  []choice   // output -> the value now in force
+	changed bool       // merged must be computed anew
+
+	moves []Transition // for TakeTransitions
+	lost  uint64
 }
 
 // stateOfWords is the state of 64 rules, one bit each.
@@ -69,23 +71,40 @@ type state struct {
 // Evaluate evaluates all rules. The slots hold the signals and then the outputs,
 // NaN where invalid. It counts as a new reading for every rule with Confirm.
 func (t *Table) Evaluate(now time.Duration, slots []float64) {
-	t.quick.evaluate(slots, t.word)
-	for _, i := range t.slow {
+	for _, s := range t.read {
+		t.limits.look(s, slots[s], t.word)
+	}
+	for _, i := range t.programs {
 		t.word[i>>6].put(t.when(i, slots), 1<<(i&63))
 	}
-	for _, s := range t.read {
-		if v := slots[s]; v != v {
-			t.spoil(s)
-		}
-	}
 	for w := range t.word {
-		word := &t.word[w]
-		attention := (word.condition&^word.waiting ^ word.active) | word.pending | word.stopping
-		for ; attention != 0; attention &= attention - 1 {
-			t.step(w<<6|bits.TrailingZeros64(attention), now, slots, true)
-		}
+		t.attend(w, t.word[w].attention(), now, slots)
 	}
 	t.settle()
+}
+
+// Changed evaluates the rules that read the slot, after a new reading of it. For
+// several readings at one time call it for each, with the same now: Confirm
+// counts them as one.
+func (t *Table) Changed(now time.Duration, slot int, slots []float64) {
+	for _, s := range t.near[slot] {
+		t.limits.look(s, slots[s], t.word)
+	}
+	readers := t.readers[slot*t.words : (slot+1)*t.words]
+	for _, i := range t.programs {
+		if readers[i>>6]>>(i&63)&1 != 0 {
+			t.word[i>>6].put(t.when(i, slots), 1<<(i&63))
+		}
+	}
+	for w, mask := range readers {
+		t.attend(w, t.word[w].attention()&mask, now, slots)
+	}
+	t.settle()
+}
+
+// attention gives the rules that have something to do.
+func (w *stateOfWords) attention() uint64 {
+	return (w.condition&^w.waiting ^ w.active) | w.pending | w.stopping
 }
 
 // put sets or clears one bit of the conditions.
@@ -96,25 +115,11 @@ func (w *stateOfWords) put(is bool, bit uint64) {
 	}
 }
 
-// spoil makes the conditions true that read an invalid slot.
-func (t *Table) spoil(slot int) {
-	for w, mask := range t.strict[slot*t.words : (slot+1)*t.words] {
-		t.word[w].condition |= mask
+// attend steps the rules of one word, after a new reading.
+func (t *Table) attend(w int, rules uint64, now time.Duration, slots []float64) {
+	for ; rules != 0; rules &= rules - 1 {
+		t.step(w<<6|bits.TrailingZeros64(rules), now, slots, true)
 	}
-}
-
-// Changed evaluates the rules that read the slot, after a new reading of it. For
-// several readings at one time call it for each, with the same now: Confirm
-// counts them as one.
-func (t *Table) Changed(now time.Duration, slot int, slots []float64) {
-	for _, i := range t.readers[slot] {
-		word, bit := &t.word[i>>6], uint64(1)<<(i&63)
-		word.put(t.condition(i, slots), bit)
-		if ((word.condition&^word.waiting^word.active)|word.pending|word.stopping)&bit != 0 {
-			t.step(i, now, slots, true)
-		}
-	}
-	t.settle()
 }
 
 // Tick lets time pass without a new reading: debounces end, and controlled stops
@@ -150,15 +155,7 @@ func (t *Table) NextDeadline() (earliest time.Duration, ok bool) {
 	return earliest, ok
 }
 
-// condition evaluates one rule's When, true where it reads an invalid slot.
-func (t *Table) condition(i int, slots []float64) bool {
-	if is, ok := t.quick.one(i, slots); ok {
-		return is
-	}
-	return t.when(i, slots)
-}
-
-// when evaluates the program of one rule.
+// when evaluates the condition of one rule, true where it reads an invalid slot.
 func (t *Table) when(i int, slots []float64) bool {
 	p := t.rules[i].When
 	return p.AnyInvalid(slots) || p.Eval(slots, t.scratch) != 0 // NaN is not 0
@@ -278,11 +275,11 @@ func (t *Table) Restore(rule int) {
 // nor latch; the caller holds the outputs safe meanwhile. Follow it with Changed
 // or Evaluate.
 func (t *Table) Await(slot int, awaited bool) {
-	t.waitSlot[slot] = awaited
+	t.awaited[slot] = awaited
 	for w := range t.word {
 		t.word[w].waiting = 0
 	}
-	for s, waits := range t.waitSlot {
+	for s, waits := range t.awaited {
 		if !waits {
 			continue
 		}
