@@ -34,6 +34,16 @@ func NewWake() (*Wake, error) {
 	return wakeOf(fd), nil
 }
 
+// NewPolledWake makes an eventfd for two goroutines of one process, on which
+// Wait works.
+func NewPolledWake() (*Wake, error) {
+	fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	if err != nil {
+		return nil, fmt.Errorf("create eventfd: %w", err)
+	}
+	return wakeOf(fd), nil
+}
+
 func wakeOf(fd int) *Wake { return &Wake{file: os.NewFile(uintptr(fd), "dancer-wake"), fd: fd} }
 
 // FD is the descriptor for epoll.
@@ -61,8 +71,9 @@ func (w *Wake) Drain(buffer []byte) error {
 }
 
 // Wait blocks until there is a signal, takes all of them and gives true; or
-// until the time is over, and gives false (brain's end only, one goroutine at a
-// time). It ends early with the context's error when that is done.
+// until the time is over, and gives false (the brain's ends and those of
+// NewPolledWake, one goroutine at a time). It ends early with the context's error
+// when that is done.
 func (w *Wake) Wait(ctx context.Context, atMost time.Duration) (bool, error) {
 	if err := w.file.SetReadDeadline(time.Now().Add(atMost)); err != nil {
 		return false, fmt.Errorf("wait for wake-up: %w", err)

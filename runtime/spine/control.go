@@ -1,0 +1,266 @@
+package spine
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"dancer/runtime/link"
+)
+
+// ControlSocket is the name of the control socket in the data folder.
+const ControlSocket = "control.sock"
+
+// controlLine bounds a request and its answer, in bytes.
+const controlLine = 1024
+
+// controlSocket answers start, stop, clear and status on a datagram socket. The
+// loop serves it, without allocating, so that it works while the brain is dead.
+type controlSocket struct {
+	fd   int
+	path string
+	in   [controlLine]byte
+	out  [controlLine]byte
+	peer unix.RawSockaddrUnix
+}
+
+// listenControl makes the socket in the data folder, for the owner alone. A
+// socket that an earlier run left is replaced: the caller holds the folder's
+// lock. The folder is reached through its descriptor, because the name of a
+// socket is limited to 108 bytes.
+func listenControl(folder string) (*controlSocket, error) {
+	path := filepath.Join(folder, ControlSocket)
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("make control socket: %w", err)
+	}
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("make control socket: %w", err)
+	}
+	err = unix.Fchmod(fd, 0o600) // before it has a name: never open to others
+	if err == nil {
+		err = inFolder(folder, func(short string) error {
+			return unix.Bind(fd, &unix.SockaddrUnix{Name: short + "/" + ControlSocket})
+		})
+	}
+	if err != nil {
+		unix.Close(fd)
+		return nil, fmt.Errorf("make control socket: %s: %w", path, err)
+	}
+	return &controlSocket{fd: fd, path: path}, nil
+}
+
+// inFolder gives a short name for a folder while use runs.
+func inFolder(folder string, use func(short string) error) error {
+	d, err := unix.Open(folder, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(d)
+	return use(fmt.Sprintf("/proc/self/fd/%d", d))
+}
+
+func (s *controlSocket) close() error {
+	return errors.Join(unix.Close(s.fd), os.Remove(s.path))
+}
+
+// serve answers one request (loop).
+func (s *controlSocket) serve(c *core, now time.Duration) {
+	size := uint32(unsafe.Sizeof(s.peer))
+	n, _, errno := unix.Syscall6(unix.SYS_RECVFROM, uintptr(s.fd), uintptr(unsafe.Pointer(&s.in[0])), uintptr(len(s.in)),
+		unix.MSG_DONTWAIT|unix.MSG_TRUNC, uintptr(unsafe.Pointer(&s.peer)), uintptr(unsafe.Pointer(&size)))
+	if errno != 0 {
+		return
+	}
+	answer := s.out[:0]
+	if int(n) > len(s.in) {
+		answer = append(answer, "refused: the request is too long"...)
+	} else {
+		answer = s.answer(answer, c, s.in[:n], now)
+	}
+	c.frame(now, now, 0)
+	if size <= 2 {
+		return // sent without a name: nobody to answer
+	}
+	_, _, _ = unix.Syscall6(unix.SYS_SENDTO, uintptr(s.fd), uintptr(unsafe.Pointer(&answer[0])), uintptr(len(answer)),
+		unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, uintptr(unsafe.Pointer(&s.peer)), uintptr(size))
+}
+
+// answer does a request: "start BY", "stop BY", "clear BY [LATCH]", "status".
+func (s *controlSocket) answer(b []byte, c *core, line []byte, now time.Duration) []byte {
+	verb, rest := word(line)
+	by, rest := word(rest)
+	what, _ := word(rest)
+	switch string(verb) {
+	case "start":
+		why := c.begin(now, link.ReasonOperator, by)
+		return outcome(b, "start", why)
+	case "stop":
+		c.halt(now, link.ReasonOperator, by)
+		return outcome(b, "stop", link.ReasonNone)
+	case "clear":
+		rule := -1
+		if len(what) > 0 {
+			if rule = c.ruleNamed(what); rule < 0 {
+				return outcome(b, "clear", link.ReasonNoSuchLatch)
+			}
+		}
+		return c.appendLatches(outcome(b, "clear", c.clear(now, rule, by)))
+	case "status":
+		return c.appendStatus(b)
+	}
+	return append(b, "refused: unknown request (say start BY, stop BY, clear BY [LATCH] or status)"...)
+}
+
+// word cuts the first word off a line.
+func word(line []byte) (first, rest []byte) {
+	for len(line) > 0 && line[0] <= ' ' {
+		line = line[1:]
+	}
+	for i, c := range line {
+		if c <= ' ' {
+			return line[:i], line[i:]
+		}
+	}
+	return line, nil
+}
+
+func outcome(b []byte, verb string, why link.Reason) []byte {
+	if why == link.ReasonNone {
+		return append(append(b, "ok "...), verb...)
+	}
+	b = append(append(append(b, "refused "...), verb...), ": "...)
+	return append(b, why.String()...)
+}
+
+func (c *core) ruleNamed(name []byte) int {
+	for i := range c.rules {
+		if c.rules[i].Name == string(name) { // compared without a copy
+			return i
+		}
+	}
+	return -1
+}
+
+// appendStatus is the robot's state as name=value words in one line.
+func (c *core) appendStatus(b []byte) []byte {
+	b = append(append(b, "ok mode="...), c.status.Mode.String()...)
+	b = append(append(b, " lease="...), c.status.Lease.String()...)
+	b = appendBool(append(b, " started="...), c.status.Started)
+	b = appendBool(append(b, " dry-run="...), c.status.DryRun)
+	b = appendBool(append(b, " waiting="...), c.unseen > 0)
+	b = c.appendLatches(b)
+	return c.appendRules(b, " reflexes=", c.reflex.Active)
+}
+
+func appendBool(b []byte, is bool) []byte {
+	if is {
+		return append(b, "true"...)
+	}
+	return append(b, "false"...)
+}
+
+func (c *core) appendLatches(b []byte) []byte { return c.appendRules(b, " latches=", c.reflex.Latched) }
+
+// appendRules lists the rules of which something is so, "-" for none. What does
+// not fit into an answer ends in dots.
+func (c *core) appendRules(b []byte, title string, is func(int) bool) []byte {
+	b = append(b, title...)
+	none := true
+	for i := range c.rules {
+		if !is(i) {
+			continue
+		}
+		if len(b)+len(c.rules[i].Name) > controlLine-200 {
+			return append(b, "..."...)
+		}
+		if !none {
+			b = append(b, ',')
+		}
+		b, none = append(b, c.rules[i].Name...), false
+	}
+	if none {
+		b = append(b, '-')
+	}
+	return b
+}
+
+// ErrNoSpine means that no robot answers at this control socket.
+var ErrNoSpine = errors.New("no robot runs here")
+
+// Control sends one line to a running robot and gives its one-line answer,
+// which begins with "ok" or "refused". where is the robot's data folder, its
+// control socket, or a link to that. It works while the brain is dead.
+func Control(where, line string, timeout time.Duration) (string, error) {
+	path, err := socketPath(where)
+	if err != nil {
+		return "", fmt.Errorf("control robot: %s: %w (start it with dancer run, or give its --data folder)", where, err)
+	}
+	answer, err := exchange(path, line, timeout)
+	if err != nil {
+		return "", fmt.Errorf("control robot: %s: %w", path, err)
+	}
+	return answer, nil
+}
+
+func socketPath(where string) (string, error) {
+	path, err := filepath.EvalSymlinks(where)
+	if err != nil {
+		return "", ErrNoSpine
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return "", ErrNoSpine
+	}
+	if info.IsDir() {
+		path = filepath.Join(path, ControlSocket)
+	}
+	return path, nil
+}
+
+func exchange(path, line string, timeout time.Duration) (string, error) {
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return "", err
+	}
+	defer unix.Close(fd)
+	limit := unix.NsecToTimeval(int64(max(timeout, time.Millisecond)))
+	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &limit); err != nil {
+		return "", err
+	}
+	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &limit); err != nil {
+		return "", err
+	}
+	if err := unix.Bind(fd, &unix.SockaddrUnix{}); err != nil { // a name of the kernel's choice, to be answered at
+		return "", err
+	}
+	err = inFolder(filepath.Dir(path), func(short string) error {
+		return unix.Connect(fd, &unix.SockaddrUnix{Name: short + "/" + filepath.Base(path)})
+	})
+	switch {
+	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ECONNREFUSED):
+		return "", fmt.Errorf("%w (start it with dancer run, or give its --data folder)", ErrNoSpine)
+	case errors.Is(err, unix.EACCES):
+		return "", fmt.Errorf("%w (use the account that runs the robot, or sudo)", err)
+	case err != nil:
+		return "", err
+	}
+	if _, err := unix.Write(fd, []byte(line)); err != nil {
+		return "", fmt.Errorf("send request: %w", err)
+	}
+	answer := make([]byte, controlLine)
+	n, err := unix.Read(fd, answer)
+	if errors.Is(err, unix.EAGAIN) {
+		return "", fmt.Errorf("no answer within %v: the robot hangs or is very busy", timeout)
+	}
+	if err != nil {
+		return "", fmt.Errorf("read answer: %w", err)
+	}
+	return string(answer[:n]), nil
+}

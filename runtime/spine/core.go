@@ -1,0 +1,308 @@
+package spine
+
+import (
+	"fmt"
+	"math"
+	"time"
+
+	"dancer/hal"
+	"dancer/reflex"
+	"dancer/runtime/config"
+	"dancer/runtime/link"
+)
+
+// maximumPasses bounds how often one event goes through the rules because
+// outputs that rules set are read by other rules.
+const maximumPasses = 8
+
+// driver takes decided values to the hardware. It is called on the loop's
+// thread and must not block or allocate.
+type driver interface {
+	write(output int, value float64)
+	commit() // after the last write of one event
+}
+
+// notebook takes what shall be logged or stored outside the loop.
+type notebook interface {
+	note(e *link.Event, by []byte)
+	latched(rule int, on bool)
+}
+
+// core is what the spine knows and decides. It does no input or output of its
+// own, calls no clock but the one it was given, and is used by one goroutine.
+type core struct {
+	signals []hal.Signal
+	outputs []hal.Output
+	rules   []reflex.Rule
+	lease   config.Lease
+
+	slots   []float64 // signals, then outputs as they are about to be written
+	table   *hal.SignalTable
+	reflex  *reflex.Table
+	segment *link.Segment
+	driver  driver
+	notes   notebook
+	clock   func() time.Duration
+
+	want     []target // decided by the last settle
+	written  []target // on the wire
+	command  link.Command
+	incoming link.Command // scratch for the mailbox
+	usable   []bool       // command values that met no reflex, latch or hold
+	holding  bool         // the last command had a hold mask
+
+	changed   []int  // slots with a new reading in this event
+	marked    []bool // the same, per slot
+	touched   []int  // output slots changed in one pass
+	pending   []link.Event
+	moves     []reflex.Transition
+	onExpired func(int)
+
+	status       link.Status
+	leaseUntil   time.Duration
+	lastDecision uint64
+	generation   uint64 // of the brain, upper half of the epoch
+	changes      uint64 // of the mode, lower half
+	leaseStopped bool   // safe because the lease was lost, until the next start or stop
+	autostart    bool   // still waived
+	unseen       int    // signals that are waited for
+	dirty        bool   // outputs must be settled though no rule moved
+	stopping     bool
+	put          bool          // an event was put into the ring since the last wake-up
+	eventAt      time.Duration // time stamp of the input in hand
+	eventFrame   uint64        // and the frame counter of its port
+	fired        uint64
+	latency      latencies
+}
+
+// target is a value for an output and what it comes from.
+type target struct {
+	value float64
+	who   link.Who
+	rule  int32 // for reflex and latch, else -1
+}
+
+// newCore makes a core in which nothing has been seen and everything is safe.
+func newCore(r *config.Robot, segment *link.Segment, d driver, n notebook, clock func() time.Duration) (*core, error) {
+	m := r.Manual
+	lay := m.Layout()
+	slots := lay.Signals + lay.Outputs
+	table, err := reflex.NewTable(m.Rules, m.Outputs, lay.Signals)
+	if err != nil {
+		return nil, fmt.Errorf("build reflex table: %w", err)
+	}
+	c := &core{
+		signals: m.Signals, outputs: m.Outputs, rules: m.Rules, lease: r.Lease,
+		slots: make([]float64, slots), reflex: table, segment: segment, driver: d, notes: n, clock: clock,
+		want: make([]target, lay.Outputs), written: make([]target, lay.Outputs),
+		command: newCommand(lay.Outputs), incoming: newCommand(lay.Outputs),
+		usable:  make([]bool, lay.Outputs),
+		changed: make([]int, 0, slots), marked: make([]bool, slots), touched: make([]int, 0, lay.Outputs),
+		pending:   make([]link.Event, 0, 4*len(m.Rules)+16),
+		moves:     make([]reflex.Transition, 4*len(m.Rules)+16),
+		autostart: r.Autostart,
+	}
+	c.table = hal.NewSignalTableOver(c.slots, m.Signals)
+	c.onExpired = c.expired
+	for i := range c.outputs {
+		c.want[i] = c.safe(i, link.WhoSafe)
+		c.written[i] = target{value: math.NaN(), rule: -1}
+		c.slots[lay.Signals+i] = c.outputs[i].Safe
+	}
+	c.latency.reset()
+	return c, nil
+}
+
+func newCommand(outputs int) link.Command {
+	return link.Command{Values: make([]float64, outputs), Hold: make([]float64, outputs)}
+}
+
+// start counts ages from now, takes the latches of the last run back, and
+// decides the outputs for the first time: safe.
+func (c *core) start(now time.Duration, latches []int) {
+	c.status.SpineStart = now
+	c.table.Start(now)
+	for i := range c.signals {
+		c.reflex.Await(i, true)
+	}
+	c.unseen = len(c.signals)
+	for _, rule := range latches {
+		c.reflex.Restore(rule)
+		c.segment.StoreRule(rule, false, true)
+	}
+	c.reflex.Evaluate(now, c.slots)
+	c.eventAt, c.eventFrame = now, 0
+	c.takeMoves()
+	c.settle(now)
+	c.flush()
+}
+
+// seen ends the wait for a signal, because it came or because its time is over.
+func (c *core) seen(signal int) {
+	c.reflex.Await(signal, false)
+	if c.unseen--; c.unseen == 0 {
+		c.dirty = true // outputs are not waiting any more
+	}
+}
+
+// reading takes one value of a signal. The rules see it at the next frame.
+func (c *core) reading(signal int, value float64, at time.Duration) {
+	before := c.table.Validity(signal)
+	if !c.table.Set(hal.Reading{Signal: signal, Value: value, At: at}) && c.table.At(signal) != at {
+		return // older than what is there
+	}
+	c.publish(signal, before, at)
+}
+
+// invalidate says that the source of a signal is gone.
+func (c *core) invalidate(signal int, now time.Duration) {
+	before := c.table.Validity(signal)
+	if c.table.Invalidate(signal, hal.Stale) {
+		c.publish(signal, before, now)
+	}
+}
+
+// expired is called by tick for a signal that became stale or stuck.
+func (c *core) expired(signal int) {
+	before := hal.Valid
+	if !c.table.Seen(signal) {
+		before = hal.NeverSeen
+	}
+	c.publish(signal, before, c.eventAt)
+}
+
+// publish tells the brain of a signal and marks it for the rules.
+func (c *core) publish(signal int, before hal.Validity, at time.Duration) {
+	v := c.table.Validity(signal)
+	c.segment.StoreSignal(signal, c.table.Raw(signal), c.table.At(signal), v)
+	if v != before {
+		c.tell(&link.Event{Kind: link.EventSignal, Index: int32(signal), Flags: uint8(v), Value: c.table.Raw(signal), At: at, Cause: -1})
+		if before == hal.NeverSeen {
+			c.seen(signal)
+		}
+	}
+	if !c.marked[signal] {
+		c.marked[signal] = true
+		c.changed = append(c.changed, signal)
+	}
+}
+
+// frame ends one atomic update: the rules that read what changed are evaluated
+// and the outputs written. at is the time stamp of the input, number the frame
+// counter of its port.
+func (c *core) frame(now, at time.Duration, number uint64) {
+	if len(c.changed) == 0 && len(c.pending) == 0 && !c.dirty {
+		return
+	}
+	c.eventAt, c.eventFrame = at, number
+	c.status.Cycles++
+	for _, slot := range c.changed {
+		c.reflex.Changed(now, slot, c.slots)
+	}
+	if c.takeMoves() || c.dirty {
+		c.settle(now)
+	}
+	for _, slot := range c.changed {
+		c.marked[slot] = false
+	}
+	c.changed = c.changed[:0]
+	c.flush()
+}
+
+// tick does what is due by time alone: staleness, debounce, the lease.
+func (c *core) tick(now time.Duration) {
+	c.eventAt, c.eventFrame = now, 0
+	c.table.Expire(now, c.onExpired)
+	if due, ok := c.reflex.NextDeadline(); ok && due <= now {
+		c.reflex.Tick(now)
+		c.takeMoves()
+		c.dirty = true // the controlled part of a stop ends without a move
+	}
+	if c.status.Lease == link.LeaseLive && now >= c.leaseUntil {
+		c.loseLease(now, link.ReasonLeaseExpired)
+	}
+	c.frame(now, now, 0)
+}
+
+// deadline is when tick is worth calling next.
+func (c *core) deadline() time.Duration {
+	due := never
+	if at, ok := c.table.NextExpiry(); ok {
+		due = at
+	}
+	if at, ok := c.reflex.NextDeadline(); ok {
+		due = min(due, at)
+	}
+	if c.status.Lease == link.LeaseLive {
+		due = min(due, c.leaseUntil)
+	}
+	return due
+}
+
+// takeMoves collects what the rules did, for flush to tell with its latency,
+// and says whether they did anything.
+func (c *core) takeMoves() (moved bool) {
+	for {
+		n := c.reflex.TakeTransitions(c.moves)
+		for i := range c.moves[:n] {
+			c.move(&c.moves[i])
+		}
+		moved = moved || n > 0
+		if n < len(c.moves) {
+			return moved
+		}
+	}
+}
+
+func (c *core) move(m *reflex.Transition) {
+	e := link.Event{Index: int32(m.Rule), At: c.eventAt, Frame: c.eventFrame, Cause: c.cause(m.Rule)}
+	switch m.Kind {
+	case reflex.Fired:
+		e.Kind, e.Flags = link.EventReflex, 1
+		c.fired++
+	case reflex.Ended:
+		e.Kind = link.EventReflex
+	case reflex.Latched:
+		e.Kind, e.Flags = link.EventLatch, 1
+		c.notes.latched(m.Rule, true)
+	case reflex.Cleared:
+		e.Kind = link.EventLatch
+		c.notes.latched(m.Rule, false)
+	}
+	c.segment.StoreRule(m.Rule, c.reflex.Active(m.Rule), c.reflex.Latched(m.Rule))
+	c.tell(&e)
+}
+
+// tell keeps an event until the outputs are written, so that it can carry the
+// latency.
+func (c *core) tell(e *link.Event) {
+	if len(c.pending) == cap(c.pending) {
+		c.emit(e)
+		return
+	}
+	c.pending = append(c.pending, *e)
+}
+
+// cause is the first slot with a new value that the rule reads, -1 if time
+// alone moved it.
+func (c *core) cause(rule int) int32 {
+	r := &c.rules[rule]
+	for _, slot := range r.When.Reads() {
+		if c.marked[slot] {
+			return int32(slot)
+		}
+	}
+	if r.Until != nil {
+		for _, slot := range r.Until.Reads() {
+			if c.marked[slot] {
+				return int32(slot)
+			}
+		}
+	}
+	return -1
+}
+
+func (c *core) emit(e *link.Event) {
+	c.segment.PutEvent(e)
+	c.put = true
+}

@@ -1,0 +1,286 @@
+package spine
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"dancer/hal"
+	"dancer/hal/gpio"
+	"dancer/hal/serial"
+	"dancer/hal/sim"
+	"dancer/runtime/config"
+)
+
+// hardware is everything that moves or measures. It is opened before the loop,
+// driven by it, and halted by whoever has the last word.
+type hardware struct {
+	robot  *config.Robot
+	dry    bool // nothing is ever written
+	ports  []port
+	inputs []*gpio.Input
+	lines  *gpio.Outputs
+	wires  []wire // per output
+	board  *sim.Board
+	buffer []byte // one line
+	poller *poller
+	failed bool // a line of the chip could not be driven
+}
+
+// wire is where one output goes.
+type wire struct {
+	line   int // of hardware.lines, or -1
+	port   int // or -1
+	slot   int // of the port
+	format format
+	middle float64 // a line is on above it
+}
+
+// openers are the ways to the devices, for tests and measurements to replace.
+type openers struct {
+	port func(p *config.Port) (stream, error)
+}
+
+func defaultOpeners() openers {
+	return openers{port: func(p *config.Port) (stream, error) { return serial.Open(p.Device, p.Baud) }}
+}
+
+// openHardware takes every device, the outputs first and at their safe values.
+// On an error nothing stays open.
+func openHardware(r *config.Robot, cfg *Config, open openers) (*hardware, error) {
+	h := &hardware{robot: r, dry: cfg.DryRun, buffer: make([]byte, 0, serial.MaxWrite)}
+	h.wires = make([]wire, len(r.Drives))
+	for i := range h.wires {
+		o := &r.Manual.Outputs[i]
+		h.wires[i] = wire{line: -1, port: -1, middle: (o.Minimum + o.Maximum) / 2}
+	}
+	err := h.open(cfg, open)
+	if err != nil {
+		return nil, errors.Join(err, h.close())
+	}
+	return h, nil
+}
+
+func (h *hardware) open(cfg *Config, open openers) error {
+	if h.robot.Board.Simulated {
+		return h.openBoard(cfg)
+	}
+	if err := h.openLines(); err != nil {
+		return err
+	}
+	if err := h.openPorts(open); err != nil {
+		return err
+	}
+	return h.openInputs()
+}
+
+func (h *hardware) openBoard(cfg *Config) error {
+	h.ports = make([]port, len(h.robot.Ports)) // named in the files, without a device
+	b, err := newBoard(h.robot, cfg)
+	h.board = b
+	return err
+}
+
+func (h *hardware) openLines() error {
+	if h.dry {
+		return nil
+	}
+	var configs []gpio.OutputConfig
+	for i := range h.robot.Drives {
+		d := &h.robot.Drives[i]
+		if !d.HasPin {
+			continue
+		}
+		w := &h.wires[i]
+		w.line = len(configs)
+		configs = append(configs, gpio.OutputConfig{
+			Line: gpioLine(d.Pin.Name, d.Pin.Chip, d.Pin.Offset, d.Pin.LineName), ActiveLow: !d.ActiveHigh,
+			Safe: h.robot.Manual.Outputs[i].Safe > w.middle,
+		})
+	}
+	if len(configs) == 0 {
+		return nil
+	}
+	lines, err := gpio.RequestOutputs(configs)
+	if err != nil {
+		return fmt.Errorf("open outputs: %w", err)
+	}
+	h.lines = lines
+	return nil
+}
+
+func gpioLine(name, chip string, offset int, lineName string) gpio.Line {
+	return gpio.Line{Name: name, Chip: chip, Offset: offset, LineName: lineName}
+}
+
+func (h *hardware) openPorts(open openers) error {
+	h.ports = make([]port, len(h.robot.Ports))
+	for i := range h.robot.Ports {
+		if err := h.openPort(i, open); err != nil {
+			return fmt.Errorf("open port %s: %w", h.robot.Ports[i].Name, err)
+		}
+	}
+	return nil
+}
+
+func (h *hardware) openPort(i int, open openers) error {
+	p := &h.ports[i]
+	var err error
+	if p.framer, p.fields, p.signals, err = newFramer(h.robot, i); err != nil {
+		return err
+	}
+	if p.stream, err = open.port(&h.robot.Ports[i]); err != nil {
+		return err
+	}
+	p.open = true
+	if h.dry {
+		return nil
+	}
+	for o := range h.robot.Drives {
+		if d := &h.robot.Drives[o]; !d.HasPin && d.Port == i {
+			h.wires[o].port, h.wires[o].slot, h.wires[o].format = i, len(p.outputs), newFormat(d.Format)
+			p.outputs = append(p.outputs, o)
+		}
+	}
+	p.stream.Reserve(len(p.outputs))
+	return p.sendSafe(h)
+}
+
+// sendSafe stores the safe line of each output in the port, for Halt, and sends
+// it: nothing on this port is older.
+func (p *port) sendSafe(h *hardware) error {
+	for _, o := range p.outputs {
+		line := h.wires[o].format.append(h.buffer[:0], h.robot.Manual.Outputs[o].Safe)
+		if err := p.stream.SetSafe(h.wires[o].slot, line); err != nil {
+			return err
+		}
+		if err := p.stream.Write(h.wires[o].slot, line); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (h *hardware) openInputs() error {
+	var configs []gpio.InputConfig
+	for i := range h.robot.Inputs {
+		in := &h.robot.Inputs[i]
+		if !in.HasPin {
+			continue
+		}
+		configs = append(configs, gpio.InputConfig{
+			Line: gpioLine(in.Pin.Name, in.Pin.Chip, in.Pin.Offset, in.Pin.LineName), Signal: i,
+			Pull: pulls[in.Pull], ActiveLow: !in.ActiveHigh, Debounce: h.robot.Manual.Signals[i].Debounce,
+		})
+	}
+	if len(configs) == 0 {
+		return nil
+	}
+	inputs, err := gpio.RequestInputs(configs)
+	if err != nil {
+		return fmt.Errorf("open inputs: %w", err)
+	}
+	h.inputs = inputs
+	return nil
+}
+
+var pulls = map[config.Pull]gpio.Pull{
+	config.PullNone: gpio.PullDefault, config.PullUp: gpio.PullUp, config.PullDown: gpio.PullDown, config.PullOff: gpio.PullOff,
+}
+
+// write drives one output (driver). What the device cannot take waits in the
+// port; a port that is gone is found by its descriptor.
+func (h *hardware) write(output int, value float64) {
+	if h.dry {
+		return
+	}
+	w := &h.wires[output]
+	switch {
+	case h.board != nil:
+		_ = h.board.Drive(output, value) // clipped to its range: cannot be refused
+	case w.line >= 0:
+		if err := h.lines.Set(w.line, value > w.middle); err != nil {
+			h.failed = true
+		}
+	case w.port >= 0 && h.ports[w.port].open:
+		// An error means that the device hung up, which epoll tells as well.
+		_ = h.ports[w.port].stream.Write(w.slot, w.format.append(h.buffer[:0], value))
+	}
+}
+
+// commit watches ports that could not take everything (driver).
+func (h *hardware) commit() {
+	for i := range h.ports {
+		h.watchWriting(i)
+	}
+}
+
+func (h *hardware) watchWriting(i int) {
+	p := &h.ports[i]
+	if !p.open || h.poller == nil {
+		return
+	}
+	if pending := p.stream.Pending(); pending != p.writing {
+		p.writing = pending
+		h.poller.rearm(p.stream.Fd(), tokenPort+i, pending)
+	}
+}
+
+// halt makes every output safe and waits, within the budget, until the devices
+// have taken that. It is the last word of every run, orderly or not.
+func (h *hardware) halt(budget time.Duration) error {
+	if h.dry {
+		return nil
+	}
+	var errs []error
+	if h.lines != nil {
+		errs = append(errs, h.lines.Halt())
+	}
+	if h.board != nil {
+		errs = append(errs, h.board.Halt())
+	}
+	for i := range h.ports {
+		p := &h.ports[i]
+		if p.stream == nil || len(p.outputs) == 0 {
+			continue
+		}
+		if !p.open {
+			errs = append(errs, fmt.Errorf("halt port %s: %w", h.robot.Ports[i].Name, serial.ErrGone))
+			continue
+		}
+		errs = append(errs, p.stream.Halt(budget))
+	}
+	return errors.Join(errs...)
+}
+
+// close gives every device back.
+func (h *hardware) close() error {
+	var errs []error
+	for _, in := range h.inputs {
+		errs = append(errs, in.Close())
+	}
+	if h.lines != nil {
+		errs = append(errs, h.lines.Close())
+	}
+	if h.board != nil {
+		errs = append(errs, h.board.Close())
+	}
+	for i := range h.ports {
+		if h.ports[i].stream != nil {
+			errs = append(errs, h.ports[i].stream.Close())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// levels takes the first reading of every GPIO input.
+func (h *hardware) levels(now time.Duration, take func(hal.Reading)) error {
+	for _, in := range h.inputs {
+		r, err := in.Level(now)
+		if err != nil {
+			return fmt.Errorf("read inputs: %w", err)
+		}
+		take(r)
+	}
+	return nil
+}

@@ -1,0 +1,362 @@
+package spine
+
+import (
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"dancer/hal"
+	"dancer/runtime/link"
+)
+
+// lateAfter is how late a deadline may be met before it counts as an overrun.
+const lateAfter = time.Millisecond
+
+// leastWait keeps a deadline that does not move on from turning the loop into a
+// spin: a real-time thread that spins starves everything else.
+const leastWait = 100 * time.Microsecond
+
+// chunkSize is what one wake-up reads from one port at most.
+const chunkSize = 4096
+
+// haltBudget is how long the devices have to take their safe values at the end.
+const haltBudget = 500 * time.Millisecond
+
+// A brain that wakes the loop more often than wakeLimit times in wakeWindow is
+// not listened to until the window is over.
+const (
+	wakeWindow = 10 * time.Millisecond
+	wakeLimit  = 50
+)
+
+// loop is the real-time thread: it waits for descriptors and deadlines, lets the
+// core decide, and writes.
+type loop struct {
+	core     *core
+	hardware *hardware
+	poller   *poller
+	ends     *link.Ends
+	keeper   *keeper
+	opener   *opener
+	control  *controlSocket // nil: none
+	brain    brainWatch
+	clock    clock
+
+	inbox     *link.Wake  // the other goroutines have something to say
+	safeAsked atomic.Bool // be safe and refuse every start
+	safeNow   chan struct{}
+	endAsked  atomic.Bool
+
+	chunk    [chunkSize]byte
+	edges    [16]hal.Reading
+	takeSim  func(hal.Reading)
+	drained  [8]byte
+	deadline time.Duration
+	safeTold bool
+
+	wakes      int // of the brain, in this window
+	wakesFrom  time.Duration
+	brainMuted bool
+}
+
+// begin registers everything and takes the first readings. Outputs are safe
+// before it.
+func (l *loop) begin(latches []int) error {
+	now := l.clock.now()
+	l.takeSim = func(r hal.Reading) { l.core.reading(r.Signal, r.Value, r.At) }
+	l.core.start(now, latches)
+	if err := l.hardware.levels(now, l.takeSim); err != nil {
+		return err
+	}
+	l.core.frame(now, now, 0)
+	if err := l.register(); err != nil {
+		return err
+	}
+	for i := range l.hardware.ports {
+		l.storePort(i)
+	}
+	return nil
+}
+
+func (l *loop) register() error {
+	if err := l.poller.watch(l.inbox.FD(), unix.EPOLLIN, tokenInbox); err != nil {
+		return err
+	}
+	if err := l.poller.watch(l.ends.ToSpine.FD(), unix.EPOLLIN, tokenBrain); err != nil {
+		return err
+	}
+	if l.control != nil {
+		if err := l.poller.watch(l.control.fd, unix.EPOLLIN, tokenControl); err != nil {
+			return err
+		}
+	}
+	for i := range l.hardware.ports {
+		if p := &l.hardware.ports[i]; p.open {
+			if err := l.poller.watch(p.stream.Fd(), unix.EPOLLIN, tokenPort+i); err != nil {
+				return err
+			}
+		}
+	}
+	for i, in := range l.hardware.inputs {
+		if err := l.poller.watch(in.Fd(), unix.EPOLLIN, tokenInput+i); err != nil {
+			return err
+		}
+	}
+	l.hardware.poller = l.poller
+	for i := range l.hardware.ports {
+		l.hardware.watchWriting(i)
+	}
+	return nil
+}
+
+// run is the loop. It ends when it is asked to.
+func (l *loop) run() {
+	for !l.endAsked.Load() {
+		l.cycle()
+	}
+}
+
+// cycle waits once and does what is ready.
+func (l *loop) cycle() {
+	l.publish()
+	l.poller.arm(l.nextDeadline())
+	n := l.poller.wait()
+	now := l.clock.now()
+	for i := range n {
+		l.ready(int(l.poller.events[i].Fd), now)
+	}
+	if now >= l.deadline {
+		l.due(now)
+	}
+}
+
+// publish tells the others what this cycle did.
+func (l *loop) publish() {
+	l.core.status.Now = l.clock.now()
+	l.core.segment.StoreStatus(&l.core.status)
+	if l.core.put {
+		l.core.put = false
+		_ = l.ends.ToBrain.Signal() // a full counter means that nobody reads it
+	}
+	l.keeper.poke()
+	if l.core.stopping && !l.safeTold {
+		l.safeTold = true
+		close(l.safeNow)
+	}
+}
+
+func (l *loop) nextDeadline() time.Duration {
+	due := l.core.deadline()
+	if b := l.hardware.board; b != nil {
+		due = min(due, b.Due())
+	}
+	if l.brainMuted {
+		due = min(due, l.wakesFrom+wakeWindow)
+	}
+	l.deadline = due
+	if due != never {
+		due = max(due, l.core.status.Now+leastWait)
+	}
+	return due
+}
+
+// due does what deadlines ask for.
+func (l *loop) due(now time.Duration) {
+	if late := now - l.deadline; late > lateAfter && l.deadline > 0 {
+		l.core.overrun(now, late)
+	}
+	if b := l.hardware.board; b != nil && b.Due() <= now {
+		l.moveWorld(now)
+	}
+	l.core.tick(now)
+	if l.brainMuted && now >= l.wakesFrom+wakeWindow {
+		l.brainMuted = false
+		l.poller.modify(l.ends.ToSpine.FD(), unix.EPOLLIN, tokenBrain)
+	}
+}
+
+// stepsAtOnce bounds the steps of the simulated world in one wake-up.
+const stepsAtOnce = 16
+
+// moveWorld lets the simulated board go on, each step a frame of its own. When
+// it is far behind, the board leaves steps out.
+func (l *loop) moveWorld(now time.Duration) {
+	b := l.hardware.board
+	for range stepsAtOnce {
+		due := b.Due()
+		if due > now {
+			break
+		}
+		at := due
+		if due == 0 || now-due > time.Second {
+			at = now
+		}
+		b.Advance(at, nil, l.takeSim)
+		l.core.frame(now, at, 0)
+	}
+}
+
+func (l *loop) ready(token int, now time.Duration) {
+	switch {
+	case token >= tokenInput:
+		l.readInput(token-tokenInput, now)
+	case token >= tokenPort:
+		l.readPort(token-tokenPort, now)
+	case token == tokenBrain:
+		l.brainSpeaks(now)
+	case token == tokenPid:
+		l.pidReady(now)
+	case token == tokenInbox:
+		_ = l.inbox.Drain(l.drained[:]) // it is readable
+		l.lookAtInbox(now)
+	case token == tokenControl:
+		l.control.serve(l.core, now)
+	}
+	l.core.frame(now, now, 0)
+}
+
+// readPort reads once from a port and evaluates each frame by itself.
+func (l *loop) readPort(i int, now time.Duration) {
+	p := &l.hardware.ports[i]
+	if !p.open {
+		return
+	}
+	if p.writing {
+		_ = p.stream.Flush() // a hang-up shows in the read below
+		l.hardware.watchWriting(i)
+	}
+	n, err := p.stream.Read(l.chunk[:])
+	if err != nil {
+		l.portGone(i, now)
+		return
+	}
+	if p.framer == nil {
+		return
+	}
+	at := now
+	for chunk := l.chunk[:n]; len(chunk) > 0; {
+		frame, used, ok := p.framer.Next(chunk)
+		chunk = chunk[used:]
+		if !ok {
+			continue
+		}
+		for _, f := range frame {
+			for _, signal := range p.fields[f.Field] {
+				l.core.reading(signal, f.Value, at)
+			}
+		}
+		l.core.frame(at, at, p.framer.Counters().Frames)
+		at++ // a nanosecond, so that Confirm tells frames apart
+	}
+	l.storePort(i)
+}
+
+func (l *loop) storePort(i int) {
+	p := &l.hardware.ports[i]
+	s := link.Port{Open: p.open || l.hardware.board != nil}
+	if p.framer != nil {
+		c := p.framer.Counters()
+		s.Frames, s.Bytes, s.Errors, s.Dropped = c.Frames, c.Bytes, c.Errors, c.Dropped
+	}
+	if p.stream != nil {
+		s.Dropped += p.stream.Replaced()
+	}
+	l.core.segment.StorePort(i, s)
+}
+
+// portGone gives a port that hung up to the opener. Its signals are invalid at
+// once: waiting for them to go stale would only cost time.
+func (l *loop) portGone(i int, now time.Duration) {
+	p := &l.hardware.ports[i]
+	p.open, p.writing = false, false
+	l.poller.forget(p.stream.Fd())
+	for _, signal := range p.signals {
+		l.core.invalidate(signal, now)
+	}
+	l.tellPort(i, now, 0)
+	l.opener.want(i)
+}
+
+func (l *loop) portBack(i int, now time.Duration) {
+	p := &l.hardware.ports[i]
+	if err := l.poller.watch(p.stream.Fd(), unix.EPOLLIN, tokenPort+i); err != nil {
+		l.opener.want(i)
+		return
+	}
+	p.open = true
+	if p.framer != nil {
+		p.framer.Reset()
+	}
+	for _, o := range p.outputs {
+		l.core.rewrite(o)
+	}
+	l.hardware.watchWriting(i)
+	l.tellPort(i, now, 1)
+}
+
+func (l *loop) tellPort(i int, now time.Duration, flags uint8) {
+	l.storePort(i)
+	e := link.Event{Kind: link.EventPort, Index: int32(i), Flags: flags, At: now, Cause: -1}
+	l.core.tell(&e)
+	l.keeper.note(&e, nil)
+}
+
+// readInput takes the edges of one GPIO line, each a frame with the kernel's
+// time stamp.
+func (l *loop) readInput(i int, now time.Duration) {
+	in := l.hardware.inputs[i]
+	n, err := in.Read(l.edges[:])
+	if err != nil {
+		l.poller.forget(in.Fd())
+		l.core.invalidate(in.Signal(), now)
+		return
+	}
+	for _, r := range l.edges[:n] {
+		l.core.reading(r.Signal, r.Value, r.At)
+		l.core.frame(max(now, r.At), r.At, 0)
+	}
+}
+
+// brainSpeaks takes the newest command and a bounded number of requests.
+func (l *loop) brainSpeaks(now time.Duration) {
+	_ = l.ends.ToSpine.Drain(l.drained[:]) // it is readable
+	l.limitBrain(now)
+	before := l.core.lastDecision
+	l.core.takeCommand(now)
+	if l.core.lastDecision != before && l.brain.supervisor != nil {
+		l.brain.decided.Store(l.core.generation)
+	}
+	l.core.frame(now, now, 0)
+	var r link.Request
+	for range link.RequestCapacity {
+		if !l.core.segment.TakeRequest(&r) {
+			return
+		}
+		l.core.answer(now, &r)
+		l.core.frame(now, now, 0)
+	}
+}
+
+func (l *loop) limitBrain(now time.Duration) {
+	if now-l.wakesFrom >= wakeWindow {
+		l.wakesFrom, l.wakes = now, 0
+	}
+	if l.wakes++; l.wakes > wakeLimit {
+		l.brainMuted = true
+		l.poller.modify(l.ends.ToSpine.FD(), 0, tokenBrain)
+	}
+}
+
+// lookAtInbox takes what the other goroutines have left.
+func (l *loop) lookAtInbox(now time.Duration) {
+	if l.safeAsked.Load() {
+		l.core.shutdown(now)
+	}
+	l.lookAtBrain(now)
+	for i := range l.hardware.ports {
+		if l.opener.take(i) {
+			l.portBack(i, now)
+		}
+	}
+}

@@ -1,0 +1,154 @@
+package spine
+
+import (
+	"time"
+
+	"dancer/runtime/link"
+)
+
+// settle decides every output. The rules see each decided value before it is
+// written: a command that would make a rule fire never reaches the wire. Rules
+// that read outputs which other rules set take further passes; if they never
+// agree, the outputs in dispute go to their safe values.
+func (c *core) settle(now time.Duration) {
+	c.dirty = false
+	for range maximumPasses {
+		if !c.pass() {
+			return
+		}
+		for _, slot := range c.touched {
+			c.reflex.Changed(now, slot, c.slots)
+		}
+		c.takeMoves()
+	}
+	c.status.Overruns++
+	c.tell(&link.Event{Kind: link.EventOverrun, At: now, Cause: -1, Frame: c.status.Overruns})
+	for _, slot := range c.touched {
+		o := slot - len(c.signals)
+		c.want[o] = c.safe(o, link.WhoReflex)
+		c.slots[slot] = c.want[o].value
+	}
+}
+
+// pass decides all outputs once and says whether a value changed.
+func (c *core) pass() bool {
+	for _, slot := range c.touched {
+		c.marked[slot] = false
+	}
+	c.touched = c.touched[:0]
+	for o := range c.outputs {
+		c.want[o] = c.decide(o)
+		slot := len(c.signals) + o
+		if c.slots[slot] != c.want[o].value {
+			c.slots[slot] = c.want[o].value
+			c.touched = append(c.touched, slot)
+			c.marked[slot] = true
+		}
+	}
+	return len(c.touched) > 0
+}
+
+// decide says what drives one output: the precedence of the package comment.
+func (c *core) decide(o int) target {
+	if value, by, ok := c.reflex.Merged(o); ok {
+		c.usable[o] = false
+		who := link.WhoLatch
+		if c.reflex.Active(by) {
+			who = link.WhoReflex
+		}
+		return target{c.clip(o, value), who, int32(by)}
+	}
+	switch {
+	case c.unseen > 0:
+		c.usable[o] = false
+		return c.safe(o, link.WhoWaiting)
+	case c.status.Mode != link.ModeRunning:
+		c.usable[o] = false
+		if c.leaseStopped {
+			return c.safe(o, link.WhoLeaseStop)
+		}
+		return c.safe(o, link.WhoSafe)
+	case c.holding && c.command.HoldMask&(1<<o) != 0:
+		c.usable[o] = false
+		return target{c.clip(o, c.command.Hold[o]), link.WhoHold, -1}
+	case c.usable[o]:
+		return target{c.clip(o, c.command.Values[o]), link.WhoCommand, -1}
+	}
+	return c.safe(o, link.WhoSafe)
+}
+
+func (c *core) safe(o int, who link.Who) target { return target{c.outputs[o].Safe, who, -1} }
+
+func (c *core) clip(o int, value float64) float64 {
+	return max(c.outputs[o].Minimum, min(c.outputs[o].Maximum, value))
+}
+
+// flush writes what changed, then tells what happened with its latency from the
+// input's time stamp.
+func (c *core) flush() {
+	wrote := false
+	for o := range c.want {
+		if c.want[o].value != c.written[o].value {
+			wrote = true
+			if !c.status.DryRun {
+				c.driver.write(o, c.want[o].value)
+			}
+		}
+	}
+	if wrote && !c.status.DryRun {
+		c.driver.commit()
+	}
+	if !wrote && len(c.pending) == 0 && !c.relabelled() {
+		return
+	}
+	after := c.clock()
+	c.tellPending(after)
+	c.tellOutputs(after)
+}
+
+// relabelled says whether an output is driven by something else than before, at
+// the same value.
+func (c *core) relabelled() bool {
+	for o := range c.want {
+		if c.want[o] != c.written[o] {
+			return true
+		}
+	}
+	return false
+}
+
+func (c *core) tellPending(after time.Duration) {
+	for i := range c.pending {
+		e := &c.pending[i]
+		if e.Kind == link.EventReflex && e.Flags == 1 {
+			e.Latency = after - e.At
+			c.status.LatencyLast = e.Latency
+			c.status.LatencyMax = max(c.status.LatencyMax, e.Latency)
+			c.latency.record(e.Latency)
+		}
+		if e.Kind == link.EventLatch {
+			c.notes.note(e, nil)
+		}
+		c.emit(e)
+	}
+	c.pending = c.pending[:0]
+}
+
+func (c *core) tellOutputs(after time.Duration) {
+	for o := range c.want {
+		w := c.want[o]
+		if w == c.written[o] {
+			continue
+		}
+		c.written[o] = w
+		c.segment.StoreOutput(o, w.value, after, w.who, int(w.rule))
+		c.emit(&link.Event{Kind: link.EventOutput, Index: int32(o), Flags: uint8(w.who), Value: w.value, At: after, Cause: w.rule})
+	}
+}
+
+// rewrite sends every output again, after its port came back.
+func (c *core) rewrite(output int) {
+	if !c.status.DryRun {
+		c.driver.write(output, c.want[output].value)
+	}
+}

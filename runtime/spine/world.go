@@ -1,0 +1,81 @@
+package spine
+
+import (
+	"fmt"
+	"math"
+	"os"
+	"time"
+
+	"dancer/dancer"
+	"dancer/hal/sim"
+	"dancer/reflex/program"
+	"dancer/runtime/config"
+)
+
+// newBoard makes the simulated board of a robot: its plant, or else the
+// manual's model without disturbance, and its scenario.
+func newBoard(r *config.Robot, cfg *Config) (*sim.Board, error) {
+	path := cfg.Scenario
+	if path == "" {
+		path = r.Scenario
+	}
+	c := sim.Config{Signals: r.Manual.Signals, Outputs: r.Manual.Outputs, Seed: cfg.Seed}
+	if path != "" {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return nil, fmt.Errorf("read scenario: %w", err)
+		}
+		if c.Scenario, err = sim.ParseScenario(path, text); err != nil {
+			return nil, err
+		}
+	}
+	w := newWorld(r)
+	c.Step, c.Plant = w.step, w.move
+	if len(w.next) == 0 {
+		c.Step, c.Plant = 0, nil
+	}
+	b, err := sim.New(c)
+	if err != nil {
+		return nil, err
+	}
+	if missing := b.Missing(); len(missing) > 0 && cfg.Log != nil {
+		cfg.Log.Warn("simulated signals have no value: outputs stay safe until they are given up",
+			"signals", missing, "cure", "add lines such as: start "+missing[0]+" = 1")
+	}
+	return b, nil
+}
+
+// world moves the signals of a simulated robot by its programs.
+type world struct {
+	step      time.Duration
+	next      []dancer.Next
+	slots     []float64 // signals, outputs, disturbances (0)
+	result    []float64 // per program
+	registers []float64
+}
+
+func newWorld(r *config.Robot) *world {
+	w := &world{step: r.Manual.Model.Step, next: r.Manual.Model.Next}
+	if r.Plant != nil {
+		w.step, w.next = r.Plant.Step, r.Plant.Next
+	}
+	w.slots = make([]float64, r.Manual.Layout().Slots())
+	w.result = make([]float64, len(w.next))
+	w.registers = make([]float64, program.Registers)
+	return w
+}
+
+// move is one step, all programs over the old state. dt is a constant in the
+// programs. A program that gives no number leaves its signal as it was: the
+// world has a state even where a model has none.
+func (w *world) move(_ time.Duration, slots []float64) {
+	copy(w.slots, slots)
+	for i := range w.next {
+		w.result[i] = w.next[i].Program.Eval(w.slots, w.registers)
+	}
+	for i := range w.next {
+		if !math.IsNaN(w.result[i]) {
+			slots[w.next[i].Signal] = w.result[i]
+		}
+	}
+}
