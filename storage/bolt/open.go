@@ -113,6 +113,9 @@ func makeTables(db *bolt.DB) error {
 // file that is shorter than its pages say faults in the memory map: both become
 // errDamaged here.
 func tryOpen(path string, limit int64) (db *bolt.DB, err error) {
+	if err := inspect(path); err != nil {
+		return nil, err
+	}
 	var file *os.File
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
@@ -131,11 +134,42 @@ func tryOpen(path string, limit int64) (db *bolt.DB, err error) {
 	default:
 		return nil, writeError(path, err)
 	}
-	if err := check(db); err != nil {
-		release(db, file)
-		return nil, fmt.Errorf("%w: %w", errDamaged, err)
-	}
 	return db, nil
+}
+
+// inspect verifies a file that exists: all of it if it is small, or if a read or
+// a write has met a damaged page in it.
+func inspect(path string) error {
+	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("open %s: %w", path, err)
+	}
+	suspect := exists(suspectOf(path))
+	if err := verify(path, suspect || info.Size() <= checkBytes); err != nil {
+		return fmt.Errorf("%w: %w", errDamaged, err)
+	}
+	if suspect {
+		return os.Remove(suspectOf(path))
+	}
+	return nil
+}
+
+// suspectOf names the mark that makes the next Open verify the whole file.
+func suspectOf(path string) string { return path + ".suspect" }
+
+// suspicion turns a panic on a damaged page into an error and leaves the mark.
+func (s *Store) suspicion(err *error) {
+	cause := recover()
+	if cause == nil {
+		return
+	}
+	if f, markErr := os.Create(suspectOf(s.path)); markErr == nil {
+		_ = f.Close()
+	}
+	*err = fmt.Errorf("use %s: damaged page: %v: restart to restore the copy", s.path, cause)
 }
 
 // release gives up a file whose database may be unusable. The lock is dropped
@@ -149,48 +183,6 @@ func release(db *bolt.DB, file *os.File) {
 	} else if file != nil {
 		_ = file.Close()
 	}
-}
-
-// check reads the whole file when it is small enough, else its top pages.
-func check(db *bolt.DB) error {
-	return db.View(func(tx *bolt.Tx) error {
-		info, err := os.Stat(db.Path())
-		if err != nil {
-			return err
-		}
-		if tx.Size() > info.Size() {
-			return fmt.Errorf("%d bytes are missing at its end", tx.Size()-info.Size())
-		}
-		if info.Size() > checkBytes {
-			return nil
-		}
-		// The walk runs in this goroutine, where a fault can be caught; Check runs
-		// in one of its own and sees only pages that the walk has passed.
-		if err := walk(tx); err != nil {
-			return err
-		}
-		for problem := range tx.Check() {
-			if err == nil {
-				err = problem
-			}
-		}
-		return err
-	})
-}
-
-// walk touches every key and value.
-func walk(tx *bolt.Tx) error {
-	sum := 0
-	return tx.ForEach(func(_ []byte, b *bolt.Bucket) error {
-		return b.ForEach(func(k, v []byte) error {
-			for _, part := range [][]byte{k, v} {
-				if len(part) > 0 {
-					sum += int(part[0]) + int(part[len(part)-1])
-				}
-			}
-			return nil
-		})
-	})
 }
 
 // restore sets a damaged file aside and puts the copy in its place.
@@ -275,7 +267,7 @@ func writeError(path string, err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT):
+	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT), errors.Is(err, storage.ErrNoSpace):
 		return fmt.Errorf("write %s: %w", path, storage.ErrNoSpace)
 	case errors.Is(err, berrors.ErrMaxSizeReached):
 		return fmt.Errorf("write %s: the file has reached its limit: raise the limit or prune, nothing stored so far is lost", path)

@@ -102,11 +102,7 @@ func (s *Store) Len(table string) int {
 // running store becomes an error rather than the end of the process.
 func (s *Store) view(table string, fn func(*bolt.Bucket)) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	defer func() {
-		if cause := recover(); cause != nil {
-			err = fmt.Errorf("read %s: damaged page: %v: restart to restore the copy", s.path, cause)
-		}
-	}()
+	defer s.suspicion(&err)
 	return s.db.View(func(tx *bolt.Tx) error {
 		b := tx.Bucket([]byte(table))
 		if b == nil {

@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
+	"runtime/debug"
 	"slices"
 	"time"
 
@@ -22,6 +24,9 @@ const (
 // tableCounts holds, per table, its number of keys and bytes, so that neither
 // needs a walk.
 const tableCounts = "_counts"
+
+// countBytes: records, bytes, CRC-32 of both.
+const countBytes = 20
 
 // handled is the value of an inbox key: presence is all that counts.
 var handled = []byte{1}
@@ -153,7 +158,9 @@ type transaction struct {
 
 type count struct{ records, bytes int64 }
 
-func (s *Store) transact(fn func(*transaction) error) error {
+func (s *Store) transact(fn func(*transaction) error) (err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer s.suspicion(&err)
 	return s.db.Update(func(tx *bolt.Tx) error {
 		t := &transaction{tx: tx, counts: map[string]*count{}}
 		if err := fn(t); err != nil {
@@ -215,15 +222,28 @@ func (t *transaction) count(table string) *count {
 
 func readCount(tx *bolt.Tx, table string) count {
 	data := tx.Bucket([]byte(tableCounts)).Get([]byte(table))
-	if len(data) != 16 {
-		return count{}
+	if len(data) != countBytes || binary.LittleEndian.Uint32(data[16:]) != crc32.ChecksumIEEE(data[:16]) {
+		return recount(tx, table)
 	}
 	return count{int64(binary.LittleEndian.Uint64(data)), int64(binary.LittleEndian.Uint64(data[8:]))}
+}
+
+// recount walks a table whose count is missing or damaged: a wrong one would
+// prune what must stay.
+func recount(tx *bolt.Tx, table string) (n count) {
+	if bucket := tx.Bucket([]byte(table)); bucket != nil {
+		_ = bucket.ForEach(func(_, value []byte) error {
+			n.records, n.bytes = n.records+1, n.bytes+int64(len(value))
+			return nil
+		})
+	}
+	return n
 }
 
 func (t *transaction) saveCounts() error {
 	for table, n := range t.counts {
 		data := binary.LittleEndian.AppendUint64(binary.LittleEndian.AppendUint64(nil, uint64(n.records)), uint64(n.bytes))
+		data = binary.LittleEndian.AppendUint32(data, crc32.ChecksumIEEE(data))
 		if err := t.tx.Bucket([]byte(tableCounts)).Put([]byte(table), data); err != nil {
 			return err
 		}
