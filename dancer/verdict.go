@@ -126,7 +126,7 @@ func (l *ladder) floors(v *Verdict) (kept []*contender, under bool) {
 }
 
 // preferFallback decides what cannot be compared. Under the floor, when a value
-// with a floor is unknown for every option left (an invalid signal was read), the
+// with a floor is unknown for an option left (an invalid signal was read), the
 // ladder has no ground to prefer one of them: a lower rung such as the task must
 // not choose for a blind robot. The fallback is the action that keeps the floors
 // when nothing else does, so it stays alone.
@@ -144,20 +144,22 @@ func (l *ladder) preferFallback(kept []*contender, under bool) []*contender {
 
 func (l *ladder) blind(kept []*contender) bool {
 	for i := range l.m.Values {
-		if l.m.Values[i].HasFloor && unknownForAll(kept, i) {
+		if l.m.Values[i].HasFloor && unknown(kept, i) > 0 {
 			return true
 		}
 	}
 	return false
 }
 
-func unknownForAll(kept []*contender, value int) bool {
-	for _, c := range kept {
-		if value >= len(c.a.Indices) || !c.a.Indices[value].Unknown {
-			return false
+// unknown counts the contenders for whom a value cannot be known.
+func unknown(cs []*contender, value int) int {
+	n := 0
+	for _, c := range cs {
+		if value < len(c.a.Indices) && c.a.Indices[value].Unknown {
+			n++
 		}
 	}
-	return len(kept) > 0
+	return n
 }
 
 func outcome(winner *contender, under bool) string {

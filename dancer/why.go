@@ -63,7 +63,7 @@ func (l *ladder) breaks(c *contender) bool {
 func (l *ladder) unknowns() []string {
 	var lines []string
 	for i := range l.m.Values {
-		if unknownForAll(l.all, i) {
+		if unknown(l.all, i) == len(l.all) {
 			lines = append(lines, l.m.Values[i].Name+" cannot be known: it reads a signal that is not valid, so its index counts as 0")
 		}
 	}
