@@ -195,9 +195,10 @@ function optionCard(question, option, view, chosen) {
   const title = h("label", { class: "option-title", for: input.id }, input, h("span", { class: "option-name" }, capital(label)), ...badges);
   return h("div", { class: `option${option.choosable ? "" : " vetoed"}`, "data-option": option.option },
     title,
-    option.inaction && h("p", { class: "muted small" }, "The outputs go on as they are."),
-    aliases.length > 0 && h("p", { class: "muted small" }, `The same as ${aliases.map(words).join(", ")}.`),
-    !option.choosable && h("p", { class: "veto" }, h("b", {}, "Cannot be chosen: "), vetoWords(option)),
+    h("div", { class: "option-notes" },
+      option.inaction && h("p", { class: "muted small" }, "The outputs go on as they are."),
+      aliases.length > 0 && h("p", { class: "muted small" }, `The same as ${aliases.map(words).join(", ")}.`),
+      !option.choosable && h("p", { class: "veto" }, h("b", {}, "Cannot be chosen: "), vetoWords(option))),
     h("div", { class: "values" }, option.indices.map((i) => valueRow(i, option, view))),
     h("ul", { class: "harms", id: `harms-${question.id}-${option.option}` }, harms(option, view).map((line) => h("li", { class: line.bad ? "bad" : null }, line.text))));
 }
