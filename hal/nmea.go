@@ -211,15 +211,16 @@ func (p *nmeaParser) side(part int) float64 {
 	return math.NaN()
 }
 
-// nmeaDegrees reads ddmm.mmmm or dddmm.mmmm.
+// nmeaDegrees reads ddmm.mmmm or dddmm.mmmm. Degrees and minutes are read apart:
+// cutting them out of one number would lose digits.
 func nmeaDegrees(text []byte) float64 {
-	v, ok := parseDecimal(text)
-	if !ok || v < 0 {
+	whole := digitRun(text)
+	if whole < 3 || whole > 5 {
 		return math.NaN()
 	}
-	degrees := math.Floor(v / 100)
-	minutes := v - float64(degrees*100)
-	if minutes >= 60 || degrees > 180 {
+	degrees, _ := parseDecimal(text[:whole-2])
+	minutes, ok := parseDecimal(text[whole-2:])
+	if !ok || minutes >= 60 || degrees > 180 {
 		return math.NaN()
 	}
 	return degrees + minutes/60
@@ -227,14 +228,13 @@ func nmeaDegrees(text []byte) float64 {
 
 // nmeaSeconds reads hhmmss.sss.
 func nmeaSeconds(text []byte) float64 {
-	v, ok := parseDecimal(text)
-	if !ok || v < 0 || len(text) < 6 {
+	if digitRun(text) != 6 {
 		return math.NaN()
 	}
-	hours := math.Floor(v / 10000)
-	minutes := math.Floor((v - float64(hours*10000)) / 100)
-	seconds := v - float64(hours*10000) - float64(minutes*100)
-	if hours > 23 || minutes > 59 || seconds >= 61 {
+	hours, _ := parseDecimal(text[:2])
+	minutes, _ := parseDecimal(text[2:4])
+	seconds, ok := parseDecimal(text[4:])
+	if !ok || hours > 23 || minutes > 59 || seconds >= 61 {
 		return math.NaN()
 	}
 	return float64(hours*3600) + float64(minutes*60) + seconds

@@ -12,6 +12,9 @@ import (
 // DefaultStep is the time between two sets of readings.
 const DefaultStep = 20 * time.Millisecond
 
+// MaxStep bounds Config.Step.
+const MaxStep = time.Minute
+
 // maxCatchUp bounds the steps of one Advance. A caller that is later than that
 // finds that the simulated world stood still meanwhile.
 const maxCatchUp = 50
@@ -28,8 +31,9 @@ type Config struct {
 	Signals  []hal.Signal
 	Outputs  []hal.Output
 	Plant    func(dt time.Duration, slots []float64) // moves the signals, in place; slots are signals, then outputs; nil: nothing moves by itself
+	Start    []float64                               // first value per signal, NaN: none; nil: none at all; the scenario's start comes after
 	Scenario *Scenario                               // nil: nothing happens
-	Step     time.Duration                           // default DefaultStep
+	Step     time.Duration                           // default DefaultStep, at most MaxStep
 	Seed     uint64                                  // of the noise
 }
 
@@ -40,6 +44,7 @@ type Board struct {
 	before  []float64 // signals before the plant moved them
 	noise   []float64 // amplitude per signal
 	dropped []bool
+	given   []bool // the signal has had a value, so that nan is a reading of it
 	sets    []move
 	holds   []hold
 	ramps   []move
@@ -69,14 +74,15 @@ type hold struct {
 // New makes a board whose outputs are safe. The error is Faults if the scenario
 // does not fit the signals.
 //
-// A boolean signal starts at 0. Any other gives no readings until the scenario
-// gives it a value, so that the robot waits for it: Missing tells which.
+// A boolean signal starts at 0 if nothing else is said. Any other gives no
+// readings until Start or the scenario gives it a value, so that the robot
+// waits for it: Missing tells which.
 func New(c Config) (*Board, error) {
 	if c.Step == 0 {
 		c.Step = DefaultStep
 	}
-	if c.Step < 0 {
-		return nil, fmt.Errorf("make simulated board: step %v is negative", c.Step)
+	if c.Step < 0 || c.Step > MaxStep {
+		return nil, fmt.Errorf("make simulated board: step %v is outside 0s to %v", c.Step, MaxStep)
 	}
 	if c.Scenario == nil {
 		c.Scenario = &Scenario{}
@@ -90,6 +96,7 @@ func New(c Config) (*Board, error) {
 		before:  make([]float64, len(c.Signals)),
 		noise:   make([]float64, len(c.Signals)),
 		dropped: make([]bool, len(c.Signals)),
+		given:   make([]bool, len(c.Signals)),
 		random:  c.Seed,
 	}
 	b.resolve(c.Scenario)
@@ -127,9 +134,13 @@ func (b *Board) reset() {
 		if s.Boolean {
 			b.slots[i] = 0
 		}
+		if i < len(b.config.Start) && !math.IsNaN(b.config.Start[i]) {
+			b.slots[i] = b.config.Start[i]
+		}
 	}
 	for _, c := range b.config.Scenario.starts {
-		b.slots[find(b.config.Signals, c.name.text)] = c.value.number
+		i := find(b.config.Signals, c.name.text)
+		b.slots[i], b.given[i] = c.value.number, true
 	}
 	for i, o := range b.config.Outputs {
 		b.slots[len(b.config.Signals)+i] = o.Safe
@@ -142,7 +153,7 @@ func (b *Board) reset() {
 func (b *Board) Missing() []string {
 	var names []string
 	for i, s := range b.config.Signals {
-		given := !math.IsNaN(b.slots[i])
+		given := b.given[i] || !math.IsNaN(b.slots[i])
 		for _, m := range b.sets {
 			given = given || m.signal == i
 		}
@@ -234,7 +245,7 @@ func (b *Board) happen(from, to time.Duration) {
 	}
 	for _, s := range b.sets {
 		if from < s.begin && s.begin <= to {
-			b.slots[s.signal] = s.value
+			b.slots[s.signal], b.given[s.signal] = s.value, true
 		}
 	}
 	for i := range b.holds {
@@ -263,7 +274,7 @@ func (b *Board) pin(h *hold, now time.Duration) {
 	if !h.active {
 		h.active, h.saved = true, b.slots[h.signal]
 	}
-	b.slots[h.signal] = h.value
+	b.slots[h.signal], b.given[h.signal] = h.value, true
 }
 
 // saturate keeps a signal that moved by itself inside its range, as a sensor
@@ -281,21 +292,12 @@ func (b *Board) saturate(i int, before float64) {
 func (b *Board) emit(at time.Duration, emit func(hal.Reading)) {
 	for i := range b.config.Signals {
 		v := b.slots[i]
-		if b.dropped[i] || math.IsNaN(v) && !b.pinned(i) {
+		b.given[i] = b.given[i] || !math.IsNaN(v)
+		if b.dropped[i] || !b.given[i] {
 			continue
 		}
 		emit(hal.Reading{Signal: i, Value: b.noisy(i, v), At: at})
 	}
-}
-
-// pinned says that the scenario holds the signal, maybe at nan.
-func (b *Board) pinned(i int) bool {
-	for j := range b.holds {
-		if b.holds[j].active && b.holds[j].signal == i {
-			return true
-		}
-	}
-	return false
 }
 
 // noisy adds the signal's noise, inside the range if the value is.

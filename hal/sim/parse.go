@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -215,8 +216,8 @@ func (p *parser) loop(first word) bool {
 	if !ok {
 		return false
 	}
-	if p.scenario.loop > 0 || length <= 0 {
-		p.fault(first, "a scenario has one loop, longer than 0s", "")
+	if p.scenario.loop > 0 || length < minLoop {
+		p.fault(first, fmt.Sprintf("a scenario has one loop, of at least %v", minLoop), "")
 		return false
 	}
 	p.scenario.loop, p.loopAt = length, first
@@ -330,10 +331,15 @@ func (p *parser) slope() (quantity, bool) {
 	return q, true
 }
 
+// maxNumber bounds the text of one number.
+const maxNumber = 40
+
+// minLoop bounds the work of one step.
+const minLoop = 100 * time.Millisecond
+
 // readQuantity reads a number with a unit glued to it.
 func readQuantity(text string) (quantity, bool) {
-	end := len(text)
-	for ; end > 0; end-- {
+	for end := min(len(text), maxNumber); end > 0; end-- {
 		if n, err := strconv.ParseFloat(text[:end], 64); err == nil && !math.IsInf(n, 0) && !math.IsNaN(n) && !strings.ContainsAny(text[:end], "xX_pP") {
 			return quantity{n, text[end:]}, true
 		}
@@ -344,8 +350,8 @@ func readQuantity(text string) (quantity, bool) {
 // finish sorts, and checks what needs the whole file.
 func (p *parser) finish() {
 	s := p.scenario
-	slices.SortStableFunc(s.sets, func(a, b change) int { return int(a.at - b.at) })
-	slices.SortStableFunc(s.holds, func(a, b window) int { return int(a.begin - b.begin) })
+	slices.SortStableFunc(s.sets, func(a, b change) int { return cmp.Compare(a.at, b.at) })
+	slices.SortStableFunc(s.holds, func(a, b window) int { return cmp.Compare(a.begin, b.begin) })
 	for i, a := range s.holds {
 		for _, b := range s.holds[:i] {
 			if a.name.text == b.name.text && a.begin < b.end {
