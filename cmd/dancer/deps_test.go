@@ -73,7 +73,7 @@ var thirdParty = map[string][]string{
 	"github.com/nats-io/nats-server":      {"mesh/broker"},
 	"github.com/hashicorp/memberlist":     {"mesh/gossip"},
 	"go.etcd.io/bbolt":                    {"storage/bolt"},
-	"github.com/goccy/go-yaml":            {"runtime/config", "boards"},
+	"github.com/goccy/go-yaml":            {"runtime/config", "boards", "runtime/demo"},
 	"github.com/spf13":                    {"cmd/dancer"},
 	"github.com/coreos/go-systemd":        {"runtime", "runtime/spine", "runtime/conductor"},
 	"github.com/prometheus":               {"runtime/web", "runtime/brain", "runtime/conductor"},
