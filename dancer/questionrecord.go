@@ -1,0 +1,58 @@
+package dancer
+
+import "time"
+
+// QuestionRecord is what must be stored of a question so that it survives a
+// restart of the process that follows it. Its times are on the robot's monotonic
+// clock, which goes on through such a restart but not through a boot: after a
+// boot start without a record and tell the conductor that the question is
+// withdrawn.
+type QuestionRecord struct {
+	Version  int           `json:"version"` // 1
+	State    string        `json:"state"`
+	ID       string        `json:"id,omitempty"`
+	Revision int           `json:"revision,omitempty"`
+	RaisedAt time.Duration `json:"raised_at,omitempty"`
+	Due      time.Duration `json:"due,omitempty"`
+	Extended bool          `json:"extended,omitempty"`
+	Chosen   string        `json:"chosen,omitempty"`
+	RuledBy  string        `json:"ruled_by,omitempty"`
+	Proposed string        `json:"proposed,omitempty"`
+	Under    []string      `json:"under,omitempty"` // values under their floor as last told
+	Outcome  string        `json:"outcome,omitempty"`
+	Option   string        `json:"option,omitempty"`
+	Worst    []float64     `json:"worst,omitempty"`
+}
+
+// Record gives what to store. Store it when Observe returns a change, when Rule
+// has applied something, and when State changes.
+func (q *Question) Record() QuestionRecord {
+	return QuestionRecord{
+		Version: RecordVersion, State: q.state.String(), ID: q.id, Revision: q.revision,
+		RaisedAt: q.raisedAt, Due: q.due, Extended: q.extended, Chosen: q.chosen, RuledBy: q.ruledBy,
+		Proposed: q.proposed, Under: q.told.under, Outcome: q.told.outcome, Option: q.told.option, Worst: q.told.worst,
+	}
+}
+
+// RestoreQuestion continues from a record. One of another version, or in no
+// known state, gives a start without a question.
+func RestoreQuestion(m *Manual, newID func() string, r QuestionRecord) *Question {
+	q := NewQuestion(m, newID)
+	state, known := parseQuestionState(r.State)
+	if r.Version != RecordVersion || !known || state == QuestionNone || state == QuestionWithdrawn || r.ID == "" {
+		return q
+	}
+	q.state, q.id, q.revision, q.raisedAt, q.due = state, r.ID, r.Revision, r.RaisedAt, r.Due
+	q.extended, q.chosen, q.ruledBy, q.proposed = r.Extended, r.Chosen, r.RuledBy, r.Proposed
+	q.told = gravity{under: r.Under, outcome: r.Outcome, option: r.Option, worst: r.Worst}
+	return q
+}
+
+func parseQuestionState(s string) (QuestionState, bool) {
+	for i, name := range questionStates {
+		if name == s {
+			return QuestionState(i), true
+		}
+	}
+	return QuestionNone, false
+}
