@@ -263,7 +263,7 @@ func TestRuleByKeyboard(t *testing.T) {
 			t.Errorf("the log does not say %q:\n%s", want, log)
 		}
 	}
-	if result := js[string](t, ctx, card+`.querySelector(".result").textContent`); !strings.HasPrefix(result, "Applied. halt runs now.") {
+	if result := js[string](t, ctx, card+`.querySelector(".result").textContent`); !strings.HasPrefix(result, "Applied. Halt runs, approved by Ada.") {
 		t.Errorf("the form says %q", result)
 	}
 	rulings := h.desk.Rulings()

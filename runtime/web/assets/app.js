@@ -2,7 +2,7 @@
 // is rebuilt from a snapshot on every connection, so nothing is ever stale
 // without the page saying so.
 
-import { text, words, span, keyed } from "./draw.js";
+import { text, words, capital, span, keyed } from "./draw.js";
 import * as questionCard from "./question.js";
 import * as agentCard from "./agents.js";
 import { entries, drawRulings, drawActivity, worth } from "./log.js";
@@ -212,16 +212,18 @@ async function rule(id, ruling, form) {
   schedule();
 }
 
+// ackWords tells the robot's answer: what came of it, then its own words, or
+// what runs now if it gives none.
 function ackWords(ack, none) {
   if (!ack) return ["warn", none];
-  const why = ack.why ? ` ${ack.why}` : "";
-  const runs = ack.running ? ` ${words(ack.running)} runs now.` : "";
+  const more = ack.why ? ` ${capital(words(ack.why))}.`.replace(/\.\.$/, ".") : ack.running ? ` ${capital(words(ack.running))} runs now.` : "";
   switch (ack.outcome) {
-    case "applied": return ["ok", `Applied.${runs}${why}`];
-    case "vetoed": return ["bad", `Vetoed by the robot's floors.${why}${runs}`];
-    case "late": return ["warn", `Too late: the question was over.${why}${runs}`];
-    case "refused": return ["bad", `Refused.${why}`];
-    default: return ["warn", `${ack.outcome}.${why}${runs}`];
+    case "applied": return ["ok", `Applied.${more}`];
+    case "vetoed": return ["bad", `Vetoed by the robot's floors.${more}`];
+    case "late": return ["warn", `Too late: the question was over.${more}`];
+    case "refused": return ["bad", `Refused.${more}`];
+    case "kept": return ["warn", `Nothing changes.${more}`];
+    default: return ["warn", `${ack.outcome}.${more}`];
   }
 }
 

@@ -252,6 +252,7 @@ function close(card, question) {
   const banner = card.querySelector(".closed-banner");
   banner.hidden = !over && question.status !== "deferred" && !waiting(question);
   if (!banner.hidden) text(banner, over ? outcome(question) : question.status === "deferred" ? `Deferred by ${lastBy(question)}: it still waits for an answer.` : `Ruled by ${lastBy(question)}: waits for ${question.robot} to answer.`);
+  if (over && element.contains(document.activeElement)) card.querySelector(".question-head").focus({ preventScroll: true });
   card.classList.toggle("over", over);
 }
 
