@@ -31,17 +31,16 @@ func prepared(t *testing.T, n int) (dir, path string) {
 	return dir, s.path
 }
 
-// freelistPage finds the page of the newest free list in a file.
-func freelistPage(t *testing.T, data []byte) int {
-	t.Helper()
-	newest, page := uint64(0), 0
+// newestMeta finds the pages of the free list and of the root.
+func newestMeta(data []byte) (freelist int, root uint64) {
+	newest := uint64(0)
 	for meta := range 2 {
 		at := meta*4096 + 16 // after the page header: magic, version, page size, flags, root, freelist, ...
 		if id := binary.LittleEndian.Uint64(data[at+48:]); id >= newest {
-			newest, page = id, int(binary.LittleEndian.Uint64(data[at+32:]))
+			newest, freelist, root = id, int(binary.LittleEndian.Uint64(data[at+32:])), binary.LittleEndian.Uint64(data[at+16:])
 		}
 	}
-	return page
+	return freelist, root
 }
 
 func rewrite(t *testing.T, path string, change func([]byte) []byte) {
@@ -58,38 +57,38 @@ func rewrite(t *testing.T, path string, change func([]byte) []byte) {
 // TestDamage: whatever happened to the file, it is set aside, the copy comes
 // back, and a note says so.
 func TestDamage(t *testing.T) {
-	for name, damage := range map[string]func(t *testing.T, data []byte) []byte{
-		"free list of another type": func(t *testing.T, d []byte) []byte {
-			page := freelistPage(t, d)
+	for name, damage := range map[string]func([]byte) []byte{
+		"free list of another type": func(d []byte) []byte {
+			page, _ := newestMeta(d)
 			binary.LittleEndian.PutUint16(d[page*4096+8:], 0x02) // a leaf page: bbolt panics on it
 			return d
 		},
-		"free list counts too many": func(t *testing.T, d []byte) []byte {
-			page := freelistPage(t, d)
+		"free list counts too many": func(d []byte) []byte {
+			page, _ := newestMeta(d)
 			binary.LittleEndian.PutUint16(d[page*4096+10:], 0xfffe)
 			return d
 		},
-		"free list frees used pages": func(t *testing.T, d []byte) []byte {
-			page := freelistPage(t, d)
+		"free list frees used pages": func(d []byte) []byte {
+			page, root := newestMeta(d)
 			binary.LittleEndian.PutUint16(d[page*4096+10:], 1)
-			binary.LittleEndian.PutUint64(d[page*4096+16:], 3)
+			binary.LittleEndian.PutUint64(d[page*4096+16:], root)
 			return d
 		},
-		"both meta pages": func(_ *testing.T, d []byte) []byte {
+		"both meta pages": func(d []byte) []byte {
 			clear(d[:8192])
 			return d
 		},
-		"end missing":  func(_ *testing.T, d []byte) []byte { return d[:len(d)/3/4096*4096] },
-		"cut in metas": func(_ *testing.T, d []byte) []byte { return d[:1000] },
-		"empty pages": func(_ *testing.T, d []byte) []byte {
+		"end missing":  func(d []byte) []byte { return d[:len(d)/3/4096*4096] },
+		"cut in metas": func(d []byte) []byte { return d[:1000] },
+		"empty pages": func(d []byte) []byte {
 			clear(d[8192:])
 			return d
 		},
-		"not a database": func(_ *testing.T, d []byte) []byte { return bytes.Repeat([]byte("text"), len(d)/4) },
+		"not a database": func(d []byte) []byte { return bytes.Repeat([]byte("text"), len(d)/4) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir, path := prepared(t, 200)
-			rewrite(t, path, func(d []byte) []byte { return damage(t, d) })
+			rewrite(t, path, damage)
 			s := open(t, dir, Options{})
 			if n := s.Len(storage.TableMarkers); n != 200 {
 				t.Errorf("%d of the copy's 200 records are there", n)
