@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"slices"
+	"strings"
 	"time"
 
 	"dancer/mesh"
@@ -60,6 +61,9 @@ func (r *Register) Members(at Moment, cell string, members []Member) Effects {
 		}
 	}
 	for _, m := range members {
+		if strings.HasPrefix(m.Name, mesh.ConductorAgent) {
+			continue // conductors are members too, and no agents
+		}
 		a := r.agent(agentKey{cell, m.Name})
 		if a == nil {
 			continue

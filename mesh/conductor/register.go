@@ -123,15 +123,12 @@ type Register struct {
 	counters  Counters
 }
 
-// New makes an empty register. recall may be nil: nothing is kept beyond memory.
-func New(limits Limits, recall Recall) *Register {
+// New makes an empty register that keeps nothing beyond memory (see SetRecall).
+func New(limits Limits) *Register {
 	l := limits.withDefaults()
-	if recall == nil {
-		recall = func(string) (Question, bool) { return Question{}, false }
-	}
 	return &Register{
 		limits:    l,
-		recall:    recall,
+		recall:    func(string) (Question, bool) { return Question{}, false },
 		agents:    map[agentKey]*agent{},
 		questions: map[string]*Question{},
 		rulings:   map[string]string{},
@@ -139,6 +136,10 @@ func New(limits Limits, recall Recall) *Register {
 		ackOrder:  make([]string, l.Acks),
 	}
 }
+
+// SetRecall says where closed questions are found that left memory, so that one
+// that comes again is known again.
+func (r *Register) SetRecall(recall Recall) { r.recall = recall }
 
 // Restore puts stored questions back after a start, oldest first. It gives the
 // messages of rulings that no robot has acknowledged yet; an outbox that kept

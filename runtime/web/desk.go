@@ -21,9 +21,11 @@ type DeskOptions struct {
 	NewID  func() (string, error) // ULIDs
 	Status func() Status          // the desk fills in the counts of agents and questions
 
-	// Store writes questions durably before anything about them is sent.
-	Store func(context.Context, []conductor.Question) error
-	// Send sends a message; a durable one is in an outbox when it returns.
+	// Store writes questions, and the durable messages about them into an outbox,
+	// in one commit: when it returns nothing of them can be lost.
+	Store func(context.Context, []conductor.Question, []conductor.Message) error
+	// Send sends a message: a durable one out of the outbox, again and again
+	// until Done; any other once, if there is a connection.
 	Send func(context.Context, conductor.Message) error
 	// Done drops an acknowledged message from the outbox; may be nil.
 	Done func(id string)
@@ -48,7 +50,11 @@ func NewDesk(o DeskOptions) *Desk {
 	if o.Done == nil {
 		o.Done = func(string) {}
 	}
-	return &Desk{options: o, register: conductor.New(o.Limits, o.Recall), waiting: map[string][]chan mesh.Ack{}}
+	d := &Desk{options: o, register: conductor.New(o.Limits), waiting: map[string][]chan mesh.Ack{}}
+	if o.Recall != nil {
+		d.register.SetRecall(o.Recall)
+	}
+	return d
 }
 
 // Restore puts stored questions back, oldest first, and sends every ruling again
@@ -59,11 +65,7 @@ func (d *Desk) Restore(ctx context.Context, questions []conductor.Question) erro
 	d.mutex.Lock()
 	pending := d.register.Restore(questions)
 	d.mutex.Unlock()
-	var failed error
-	for _, m := range pending {
-		failed = errors.Join(failed, d.options.Send(ctx, m))
-	}
-	return failed
+	return d.carryOut(ctx, conductor.Effects{Send: pending})
 }
 
 // Take takes one message of an agent; cell and agent are those of its topic. A
@@ -116,11 +118,30 @@ func (d *Desk) change(ctx context.Context, apply func() (conductor.Effects, erro
 
 // carryOut does what the register asks for, in its order.
 func (d *Desk) carryOut(ctx context.Context, effects conductor.Effects) error {
-	if len(effects.Store) > 0 {
-		if err := d.options.Store(ctx, effects.Store); err != nil {
-			return fmt.Errorf("store question: %w", err)
+	if err := d.store(ctx, effects); err != nil {
+		return err
+	}
+	return d.send(ctx, effects)
+}
+
+func (d *Desk) store(ctx context.Context, effects conductor.Effects) error {
+	var durable []conductor.Message
+	for _, m := range effects.Send {
+		if m.Durable {
+			durable = append(durable, m)
 		}
 	}
+	if len(effects.Store) == 0 && len(durable) == 0 {
+		return nil
+	}
+	if err := d.options.Store(ctx, effects.Store, durable); err != nil {
+		return fmt.Errorf("store question: %w", err)
+	}
+	return nil
+}
+
+// send sends what is stored, and tells those who wait and watch.
+func (d *Desk) send(ctx context.Context, effects conductor.Effects) error {
 	var failed error
 	for _, m := range effects.Send {
 		failed = errors.Join(failed, d.options.Send(ctx, m))
@@ -177,14 +198,13 @@ func (d *Desk) Rule(ctx context.Context, question string, ruling mesh.Ruling) (s
 	if err != nil {
 		return "", err
 	}
-	if err := d.options.Store(ctx, effects.Store); err != nil {
+	if err := d.store(ctx, effects); err != nil {
 		d.mutex.Lock()
 		d.register.Unrule(question, id)
 		d.mutex.Unlock()
-		return "", fmt.Errorf("store ruling: %w", err)
+		return "", err
 	}
-	effects.Store = nil
-	return id, d.carryOut(ctx, effects)
+	return id, d.send(ctx, effects)
 }
 
 // Request is Backend.Request.

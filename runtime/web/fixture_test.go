@@ -64,7 +64,7 @@ func newHall(t *testing.T) *hall {
 	return h
 }
 
-func (h *hall) store(_ context.Context, questions []conductor.Question) error {
+func (h *hall) store(_ context.Context, questions []conductor.Question, _ []conductor.Message) error {
 	h.mutex.Lock()
 	defer h.mutex.Unlock()
 	if h.full {
