@@ -110,7 +110,7 @@ func newDecision(m *Manual, in *Input) Decision {
 	}
 	slots := m.slots(in)
 	for i := range m.Signals {
-		d.Signals[i] = SignalSnapshot{Name: m.Signals[i].Name, Validity: in.validity(i).String(), Age: in.age(i)}
+		d.Signals[i] = SignalSnapshot{Name: m.Signals[i].Name, Validity: in.validity(i).String(), Age: in.age(i), Unit: m.Signals[i].Unit}
 		if !math.IsNaN(slots[i]) {
 			d.Signals[i].Value = slots[i]
 		}

@@ -85,7 +85,11 @@ func (s *SignalSnapshot) explain() string {
 	if s.Validity != "valid" {
 		return "signal " + s.Name + ": " + s.Validity + ", not used"
 	}
-	return "signal " + s.Name + " = " + number(s.Value) + ", " + s.Age.Round(time.Millisecond).String() + " old"
+	value := number(s.Value)
+	if s.Unit != "" {
+		value += " " + s.Unit
+	}
+	return "signal " + s.Name + " = " + value + ", " + s.Age.Round(time.Millisecond).String() + " old"
 }
 
 func outcomeWords(outcome string) string {

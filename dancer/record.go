@@ -61,6 +61,7 @@ type SignalSnapshot struct {
 	Value    float64       `json:"value"` // 0 when not valid
 	Validity string        `json:"validity"`
 	Age      time.Duration `json:"age"`
+	Unit     string        `json:"unit,omitempty"` // as in the manual
 }
 
 // Outcome of a verdict, one of the four cases of the ladder.
