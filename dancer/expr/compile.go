@@ -142,7 +142,11 @@ func describe(x operand) string {
 
 // withUnit writes a number with the unit that it lacks.
 func (c *compiler) withUnit(x operand, unit Unit) string {
-	return c.source[x.from:x.to] + " " + unit.String()
+	text := c.source[x.from:x.to]
+	if x.exact != nil {
+		return text + " " + unit.String()
+	}
+	return text + " * 1 " + unit.String()
 }
 
 // isZero says whether the operand is the constant 0 without a unit, which fits

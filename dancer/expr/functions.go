@@ -110,7 +110,7 @@ func squareRoot(c *compiler, arguments []operand) (operand, *Error) {
 		return operand{}, err
 	}
 	x.value, x.unit, x.exact = c.builder.Unary(program.SquareRoot, x.value), unit, nil
-	return c.checked(x)
+	return x, nil
 }
 
 // ofRatio is a function of a plain ratio.
@@ -129,6 +129,6 @@ func ofRatio(name string, operation program.Operation) func(*compiler, []operand
 			return operand{}, err
 		}
 		x.value, x.bare, x.exact = c.builder.Unary(operation, x.value), false, nil
-		return c.checked(x)
+		return x, nil
 	}
 }

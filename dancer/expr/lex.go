@@ -146,6 +146,9 @@ func (c *compiler) scanUnit(t token) (token, *Error) {
 		word := unitWord(rest[len(text):])
 		return t, &Error{Offset: from + len(text), What: fmt.Sprintf("unknown unit %q", text+word), Hint: c.afterNumber(word)}
 	}
+	if word := c.strayUnit(after); word != "" {
+		return t, &Error{Offset: from + len(text) + 1, What: fmt.Sprintf("unknown unit %q", text+after[:1]+word), Hint: unitHint(word)}
+	}
 	if word, at, ok := c.alsoName(text); ok {
 		return t, &Error{Offset: from + at, What: fmt.Sprintf("%q could be the unit or the name %s", text, word),
 			Hint: "put spaces around the operator to calculate with the name, or rename it"}
@@ -161,6 +164,21 @@ func (c *compiler) afterNumber(word string) string {
 		return "write * between a number and a name"
 	}
 	return unitHint(word)
+}
+
+// strayUnit gives the word that follows a unit behind an operator without a
+// space, if it means nothing else: the sec of "5 m/sec".
+func (c *compiler) strayUnit(after string) string {
+	if after == "" || after[0] != '/' && after[0] != '*' {
+		return ""
+	}
+	word := nameWord(after[1:])
+	_, isName := c.scope[word]
+	_, isFunction := functions[word]
+	if isName || isFunction {
+		return ""
+	}
+	return word
 }
 
 // alsoName finds a part of a compound unit, behind its first operator, that is

@@ -195,7 +195,17 @@ func (c *compiler) mismatch(operator string, left, right operand) *Error {
 		verb = "choose between %s and %s"
 	}
 	verb = fmt.Sprintf(verb, describe(left), describe(right))
-	return &Error{Offset: right.from, What: "cannot " + verb, Hint: c.fittingFactor(left.unit, right)}
+	hint := c.fittingFactor(left.unit, right)
+	if temperatures(left.unit, right.unit) {
+		hint = "an offset of 273.15 lies between K and °C: write it in " + left.unit.String()
+	}
+	return &Error{Offset: right.from, What: "cannot " + verb, Hint: hint}
+}
+
+// temperatures says whether one unit is a temperature in K and the other in °C.
+func temperatures(a, b Unit) bool {
+	k, c := unitTable["K"], unitTable["°C"]
+	return a.Fits(k) && b.Fits(c) || a.Fits(c) && b.Fits(k)
 }
 
 // fittingFactor names the factor that brings x to a unit, by a constant in scope

@@ -141,11 +141,13 @@ func (c *compiler) prefix() (operand, *Error) {
 	if err != nil {
 		return operand{}, err
 	}
-	x.from = operator.from
 	if operator.text == "!" {
-		return c.not(x)
+		x, err = c.not(x)
+	} else {
+		x, err = c.negative(x)
 	}
-	return c.negative(x)
+	x.from = operator.from
+	return x, err
 }
 
 // primary parses a number, a name, a call or a parenthesis.
@@ -211,8 +213,11 @@ func (c *compiler) call(t token, err *Error) (operand, *Error) {
 		return operand{}, &Error{Offset: t.from, What: fmt.Sprintf("%s has %d arguments", t.text, n), Hint: "write " + f.usage}
 	}
 	x, err := f.apply(c, arguments)
+	if err != nil {
+		return operand{}, err
+	}
 	x.from, x.to = t.from, to
-	return x, err
+	return c.checked(x)
 }
 
 // text gives the source text of an operand, shortened for a message.

@@ -107,6 +107,10 @@ func (u Unit) fraction() (numerator, denominator float64) {
 // factor gives the conversion into a unit that fits, as one multiplication or
 // one division, whichever is exact.
 func (u Unit) factor(to Unit) (multiply, divide float64) {
+	n, d := u.fraction()
+	if toN, toD := to.fraction(); n == toN && d == toD {
+		return 1, 1
+	}
 	up, down := u.ratio(to), to.ratio(u)
 	f, exact := up.Float64()
 	if g, inverse := down.Float64(); inverse && !exact {
@@ -130,7 +134,7 @@ func rational(value float64) *big.Rat {
 	return r
 }
 
-// power gives the unit to the power of n.
+// raise gives the unit to the power of n.
 func (u Unit) raise(n int) (Unit, bool) {
 	result, ok := Unit{}, true
 	for i := 0; i < max(n, -n) && ok; i++ {
