@@ -70,6 +70,7 @@ func newRoot() *cobra.Command {
 		SilenceErrors: true,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newVersion())
+	root.AddCommand(newRun(), newBrain(), newDemo(), newStart(), newStop(), newClear(),
+		newCheck(), newSchema(), newBoard(), newVersion())
 	return root
 }

@@ -20,6 +20,9 @@ func newBoard(r *config.Robot, cfg *Config) (*sim.Board, error) {
 		path = r.Scenario
 	}
 	c := sim.Config{Signals: r.Manual.Signals, Outputs: r.Manual.Outputs, Seed: cfg.Seed}
+	for i := range r.Inputs {
+		c.Start = append(c.Start, r.Inputs[i].Start) // NaN: none
+	}
 	if path != "" {
 		text, err := os.ReadFile(path)
 		if err != nil {

@@ -1,0 +1,223 @@
+package brain
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"dancer/dancer"
+	"dancer/mesh"
+	"dancer/mesh/gossip"
+	"dancer/mesh/impedance"
+	"dancer/partner"
+	"dancer/runtime/config"
+	"dancer/runtime/link"
+	"dancer/runtime/web"
+)
+
+// Config of a brain.
+type Config struct {
+	Robot    *config.Robot
+	Ends     *link.Ends // inherited from the spine
+	DataDir  string     // where records are kept; it exists
+	Events   io.Writer  // one JSON object a line; nil: nobody reads them
+	Version  string     // of the binary
+	Rollouts int        // forecast budget per option; 0: dancer.DefaultRollouts
+	Log      *slog.Logger
+}
+
+// brain is the running process. The fields above the line are set once; the
+// decision goroutine owns those below it.
+type brain struct {
+	robot    *config.Robot
+	manual   *dancer.Manual
+	ends     *link.Ends
+	version  string
+	rollouts int
+	seedBase uint64
+	log      *slog.Logger
+	ids      *mesh.IDs
+	hub      *hub
+	archive  *archive
+	mail     *mail
+	cell     atomic.Pointer[gossip.Gossip] // nil: going on without the cell
+	page     *page
+	requests *requests
+	markers  *markers
+	meter    meter
+	calls    chan func(*brain)
+	outgoing chan posting
+	changed  chan struct{}
+	last     atomic.Pointer[dancer.Decision]
+	overruns atomic.Uint64
+
+	partner   partner.Partner
+	question  *dancer.Question
+	tracker   *dancer.Tracker
+	decisions uint64
+	told      verdictKey
+	slots     []float64 // of the last decision: signals, then outputs
+}
+
+// meter guards the impedance figures: the decision, the gossip and the mail
+// goroutines all feed them.
+type meter struct {
+	mutex sync.Mutex
+	impedance.Meter
+}
+
+// Run runs the brain until the context ends or a part of it fails that it cannot
+// do without. Storage, network and the page are not such parts: without them it
+// decides on and says what is missing.
+func Run(ctx context.Context, c Config) error {
+	b := &brain{
+		robot: c.Robot, manual: c.Robot.Manual, ends: c.Ends, version: c.Version, rollouts: c.Rollouts,
+		seedBase: seedOf(c.Robot.Manual.Hash), log: c.Log, ids: mesh.NewIDs(rand.Reader),
+		calls: make(chan func(*brain)), outgoing: make(chan posting, outgoingQueue), changed: make(chan struct{}, 1),
+	}
+	b.hub = newHub(b.wall)
+	b.requests = newRequests(c.Ends)
+	b.tracker = dancer.NewTracker(b.manual)
+	b.markers = newMarkers(b)
+	archive, err := openArchive(c.DataDir, c.Log)
+	if err != nil {
+		return err
+	}
+	b.archive = archive
+	b.question = b.restoreQuestion()
+	err = b.run(ctx, c.Events)
+	return errors.Join(err, archive.store.Close())
+}
+
+// run starts the parts and waits for all of them.
+func (b *brain) run(ctx context.Context, events io.Writer) error {
+	var err error
+	if b.mail, err = b.newMail(); err != nil {
+		return err
+	}
+	b.page = newPage(b)
+	b.joinCell()
+	if err := b.withdrawOrphans(ctx); err != nil {
+		b.log.Error("withdraw questions of the brain before", "error", err)
+	}
+	if err := b.listen(ctx); err != nil {
+		return err
+	}
+	g := newGroup(ctx)
+	writer := b.writeEvents(events)
+	g.run("decide", b.decide)
+	g.run("events", b.drainEvents)
+	g.run("post", b.post)
+	g.run("publish", b.publish)
+	g.run("markers", b.markers.run)
+	g.optional("page", b.page.run, b.log)
+	if b.mail.client != nil {
+		g.optional("mqtt", b.mail.client.Run, b.log)
+	}
+	err = g.wait()
+	b.leaveCell()
+	b.hub.close()
+	writer.Wait()
+	return err
+}
+
+// writeEvents copies the events to the stream that the operator asked for.
+func (b *brain) writeEvents(w io.Writer) *sync.WaitGroup {
+	var done sync.WaitGroup
+	if w == nil {
+		return &done
+	}
+	reader, _ := b.hub.subscribe()
+	done.Go(func() {
+		if err := b.hub.copyTo(reader, w); err != nil {
+			b.log.Error("write events: the rest is lost", "error", err)
+		}
+	})
+	return &done
+}
+
+// emit tells an event to the stream, the page and, where others want to know,
+// the broker.
+func (b *brain) emit(kind string, body any) {
+	if err := b.hub.emit(kind, body); err != nil {
+		b.log.Error("encode event", "kind", kind, "error", err)
+		return
+	}
+	if b.page != nil {
+		b.page.publish(kind, body)
+	}
+	if b.mail != nil && toldToConductor(kind) {
+		b.mail.tell(context.Background(), mesh.KindEvent, false, web.Event{At: b.wall().UTC(), Kind: kind, Agent: b.robot.Name, Data: encode(body)})
+	}
+}
+
+// toldToConductor keeps what is frequent or has a message of its own off the
+// network.
+func toldToConductor(kind string) bool {
+	switch kind {
+	case kindReflex, kindLatch, kindLease, kindMode, kindMarker, kindPort, kindBrain, kindSignal:
+		return true
+	}
+	return false
+}
+
+// publish sends the state on change, at most every stateAtMost, and at least
+// every stateAtLeast.
+func (b *brain) publish(ctx context.Context) error {
+	pause := time.NewTicker(stateAtMost)
+	defer pause.Stop()
+	var sent time.Time
+	for {
+		changed := false
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-pause.C:
+		}
+		select {
+		case <-b.changed:
+			changed = true
+		default:
+		}
+		if !changed && time.Since(sent) < stateAtLeast {
+			continue
+		}
+		sent = time.Now()
+		s := b.state()
+		b.page.apply(mesh.KindState, s)
+		b.mail.tell(ctx, mesh.KindState, true, s)
+	}
+}
+
+// clock is the robot's monotonic clock, the one of the spine's time stamps.
+func (b *brain) clock() time.Duration {
+	var t unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &t); err != nil {
+		panic(fmt.Sprintf("brain: the monotonic clock cannot fail: %v", err))
+	}
+	return time.Duration(t.Nano())
+}
+
+// wall is for displays and ids alone.
+func (b *brain) wall() time.Time { return time.Now() }
+
+// newID gives a ULID. The system's source of randomness cannot fail; a clock
+// before 1970 can, and gets the year 1970.
+func (b *brain) newID() string {
+	id, err := b.ids.Next(b.wall())
+	if err != nil {
+		id, err = b.ids.Next(time.UnixMilli(0))
+	}
+	if err != nil {
+		panic(fmt.Sprintf("brain: make id: %v", err))
+	}
+	return id
+}
