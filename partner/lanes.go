@@ -20,17 +20,22 @@ type lanes struct {
 	out         []float64 // a row: indices of one value
 	worst, sum  []float64 // a row per value
 	margin      []float64 // a row
-	broke       []int     // a row: the step in which a floor broke, 0 for none
+	unknown     []bool    // a row: an index of the value just taken is not a number
+	trial       []float64 // two rows, and ahead a row per signal: the adversary's looks ahead
+	ahead       []float64
+	broke       []int // a row: the step in which a floor broke, 0 for none
 	registers   []float64
 	one         []float64 // one state
 	disturbance []float64 // a row per step and disturbance, the same for all options
 }
 
+// size makes room for n lanes, and for the disturbances of the given steps.
 func (s *lanes) size(m *dancer.Manual, steps, n int) {
 	s.slots = sized(s.slots, m.Layout().Slots()*n)
 	s.next = sized(s.next, len(m.Model.Next)*n)
 	s.worst, s.sum = sized(s.worst, len(m.Values)*n), sized(s.sum, len(m.Values)*n)
 	s.out, s.margin, s.broke = sized(s.out, n), sized(s.margin, n), sized(s.broke, n)
+	s.unknown, s.trial, s.ahead = sized(s.unknown, n), sized(s.trial, 2*n), sized(s.ahead, len(m.Signals)*n)
 	s.registers = sized(s.registers, registers(m)*n)
 	s.one = sized(s.one, m.Layout().Slots())
 	s.disturbance = sized(s.disturbance, steps*len(m.Model.Disturbance)*n)
@@ -65,7 +70,10 @@ func (p *Partner) disturbances(first, n int) {
 // rollouts runs the drawn roll-outs of one option into its report.
 func (p *Partner) rollouts(o *dancer.Option, r *report) {
 	s := &p.lanes
-	s.start(p, o)
+	s.start(p)
+	for i, x := range o.Outputs {
+		fill(s.row(s.slots, p.layout.Output(i)), x)
+	}
 	drawn := len(p.m.Model.Disturbance) * s.n
 	for step := 1; step <= p.steps; step++ {
 		copy(s.slots[p.layout.Disturbance(0)*s.n:], s.disturbance[(step-1)*drawn:step*drawn])
@@ -75,12 +83,10 @@ func (p *Partner) rollouts(o *dancer.Option, r *report) {
 	s.finish(p, r)
 }
 
-func (s *lanes) start(p *Partner, o *dancer.Option) {
+// start puts the signals of now into every lane; the outputs are the caller's.
+func (s *lanes) start(p *Partner) {
 	for i := range p.layout.Signals {
 		fill(s.row(s.slots, i), p.now[i])
-	}
-	for i, x := range o.Outputs {
-		fill(s.row(s.slots, p.layout.Output(i)), x)
 	}
 	fill(s.worst[:len(p.m.Values)*s.n], 10)
 	clear(s.sum[:len(p.m.Values)*s.n])
@@ -112,13 +118,16 @@ func (s *lanes) look(p *Partner, r *report, step int) {
 			r.unknown[v] = true
 		}
 	}
-	s.notice(r, step)
+	for l := range s.n {
+		s.notice(r, l, step)
+	}
 }
 
 // take clamps the indices of value v in the row out to 0-10, takes them into
 // the worst ones, the sums and the margins, and says whether one was not a
-// number.
+// number; which, is in the row unknown.
 func (s *lanes) take(v int, value *dancer.Value) (unknown bool) {
+	clear(s.unknown[:s.n])
 	worst, sum, margin, out := s.row(s.worst, v), s.row(s.sum, v), s.margin[:s.n], s.out[:s.n]
 	floor := value.Floor
 	if !value.HasFloor {
@@ -126,7 +135,9 @@ func (s *lanes) take(v int, value *dancer.Value) (unknown bool) {
 	}
 	for l, x := range out {
 		if !(x > 0) {
-			unknown = unknown || x != x
+			if x != x {
+				unknown, s.unknown[l] = true, true
+			}
 			x = 0
 		} else if x > 10 {
 			x = 10
@@ -153,18 +164,22 @@ func (p *Partner) fixedMargin(r *report) float64 {
 	return margin
 }
 
-// notice keeps the worst state and the steps in which floors break.
-func (s *lanes) notice(r *report, step int) {
-	for l, margin := range s.margin[:s.n] {
-		if margin < 0 && s.broke[l] == 0 {
-			s.broke[l] = step
-		}
-		if margin < r.margin {
-			r.margin = margin
-			for i := range r.state {
-				r.state[i] = s.slots[i*s.n+l]
-			}
-		}
+// notice keeps the worst state and the step in which a floor breaks, of lane l.
+func (s *lanes) notice(r *report, l, step int) {
+	margin := s.margin[l]
+	if margin < 0 && s.broke[l] == 0 {
+		s.broke[l] = step
+	}
+	if margin < r.margin {
+		s.keep(r, l)
+	}
+}
+
+// keep makes the state of lane l the worst one of the report.
+func (s *lanes) keep(r *report, l int) {
+	r.margin = s.margin[l]
+	for i := range r.state {
+		r.state[i] = s.slots[i*s.n+l]
 	}
 }
 

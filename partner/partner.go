@@ -24,7 +24,8 @@ type Partner struct {
 	blind    []bool   // per value: its impact reads an invalid signal
 	samples  []float64
 	single   single // scratch for one state
-	lanes    lanes  // scratch for many states side by side
+	lanes    lanes  // scratch for many states of one option side by side
+	duel     lanes  // scratch for the adversary: a lane per option
 }
 
 // report gathers what the roll-outs of one option say.
@@ -62,11 +63,11 @@ func (p *Partner) run(m *dancer.Manual, slots []float64, options []dancer.Option
 			p.rollouts(&options[i], &p.reports[i])
 		}
 	}
+	for a := range plan.adversaries {
+		p.adversaries(a)
+	}
 	assessments := make([]dancer.Assessment, len(options))
 	for i := range options {
-		for a := range plan.adversaries {
-			p.adversary(&options[i], &p.reports[i], a)
-		}
 		assessments[i] = p.assessment(&options[i], &p.reports[i])
 	}
 	return assessments
@@ -78,6 +79,7 @@ func (p *Partner) prepare(m *dancer.Manual, slots []float64, options []dancer.Op
 	p.now = append(p.now[:0], slots[:p.layout.Signals+p.layout.Outputs]...)
 	p.single.size(m)
 	p.lanes.size(m, steps, min(plan.paired(), width))
+	p.duel.size(m, 0, len(options))
 	n := len(m.Values)
 	p.changing, p.blind = sized(p.changing, n), sized(p.blind, n)
 	for v, impact := range m.Impact {

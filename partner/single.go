@@ -9,15 +9,12 @@ import (
 // single is scratch memory for rolling one state forward.
 type single struct {
 	slots     []float64 // signals, outputs, disturbances
-	ahead     []float64 // the adversary's look ahead
 	next      []float64 // per Model.Next: the value to write
-	worst     []float64 // per value, of the roll-out under way
 	registers []float64
 }
 
 func (s *single) size(m *dancer.Manual) {
-	s.slots, s.ahead = sized(s.slots, m.Layout().Slots()), sized(s.ahead, m.Layout().Slots())
-	s.next, s.worst = sized(s.next, len(m.Model.Next)), sized(s.worst, len(m.Values))
+	s.slots, s.next = sized(s.slots, m.Layout().Slots()), sized(s.next, len(m.Model.Next))
 	s.registers = sized(s.registers, registers(m))
 }
 
@@ -68,27 +65,6 @@ func (s *single) index(p *Partner, r *report, v int) float64 {
 		return 0
 	}
 	return min(x, 10)
-}
-
-// look takes the indices of the state just reached into the report and says
-// whether a floor is broken in it.
-func (s *single) look(p *Partner, r *report) (broken bool) {
-	margin := math.Inf(1)
-	for v := range s.worst {
-		x := r.fixed[v]
-		if p.changing[v] {
-			x = s.index(p, r, v)
-		}
-		s.worst[v] = min(s.worst[v], x)
-		if value := &p.m.Values[v]; value.HasFloor {
-			margin = min(margin, x-value.Floor)
-		}
-	}
-	if margin < r.margin {
-		r.margin = margin
-		copy(r.state, s.slots)
-	}
-	return margin < 0
 }
 
 // recoverable rolls the fallback on from the worst state that the option
