@@ -55,6 +55,7 @@ type supervisor struct {
 // returns when the brain's process is gone.
 func (s *supervisor) run(ctx context.Context) {
 	runtime.LockOSThread() // never unlocked: the thread ends with this goroutine
+	s.preferBrain()
 	wait, strikes := s.patience.first, 0
 	for generation := uint64(1); ctx.Err() == nil; generation++ {
 		s.started.Store(generation)
@@ -84,6 +85,18 @@ func (s *supervisor) run(ctx context.Context) {
 		case <-time.After(wait):
 		}
 		wait = min(2*wait, s.patience.most)
+	}
+}
+
+// brainNice is above whatever else the machine does: a brain that waits for a
+// processor loses its lease, and the robot stops.
+const brainNice = -10
+
+// preferBrain raises this thread, whose priority the brain inherits. Without the
+// privilege the brain runs as any other process.
+func (s *supervisor) preferBrain() {
+	if err := unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), brainNice); err != nil {
+		s.log.Info("the brain has no priority: on a busy machine it may lose its lease", "cause", err, "cure", "systemd: LimitNICE=-10")
 	}
 }
 
