@@ -126,13 +126,13 @@ func (k keys) text(name, otherwise string) string {
 	return n.text
 }
 
-var namePattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$`)
+var namePattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$`)
 
 // name gives a key's text where it becomes part of a topic or a file name.
 func (k keys) name(name, otherwise string) string {
 	text := k.text(name, otherwise)
 	if text != otherwise && !namePattern.MatchString(text) {
-		k.fault(name, "use letters, digits, dots, dashes and underscores, up to 64, and start with a letter or digit", "%s %q cannot be used", name, text)
+		k.fault(name, "use letters, digits, dots, dashes and underscores, up to 63, and start with a letter or digit", "%s %q cannot be used", name, text)
 		return otherwise
 	}
 	return text

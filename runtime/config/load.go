@@ -102,6 +102,11 @@ func (l *loader) manualFile(k keys) Problems {
 	m := newReader(path)
 	l.robot.ManualPath, l.robot.ManualBytes = path, data
 	l.robot.Manual = m.manual(data, l.world)
+	if len(m.problems) == 0 && len(l.problems) == 0 {
+		if _, err := reflex.NewTable(l.robot.Manual.Rules, l.world.outputs, len(l.world.signals)); err != nil {
+			m.fault(nil, err.Error(), "correct the reflexes")
+		}
+	}
 	return m.sorted()
 }
 

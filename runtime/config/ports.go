@@ -6,6 +6,8 @@ import (
 	"sort"
 	"strings"
 	"unicode/utf8"
+
+	"dancer/hal"
 )
 
 // ports reads the serial lines.
@@ -61,8 +63,10 @@ func (l *loader) portKeys(x keys, p Port) {
 	if p.Framing == FramingLines && !x.has("pattern") {
 		x.fault("framing", `add pattern: "dist={range}", with {field} where a number stands`, "%s has framing lines but no pattern", x.what)
 	}
-	if x.has("pattern") && p.Pattern != "" && len(patternFields(p.Pattern)) == 0 {
-		x.fault("pattern", `write {field} where a number stands, e.g. "dist={range}"`, "pattern of %s has no {field}", x.what)
+	if p.Framing == FramingLines && p.Pattern != "" {
+		if _, err := hal.NewLinesFramer(nil, p.Pattern); err != nil {
+			x.fault("pattern", `write {field} where a number stands, e.g. "dist={range}"`, "pattern of %s: %s", x.what, strings.TrimPrefix(err.Error(), hal.ErrFraming.Error()+": "))
+		}
 	}
 }
 

@@ -54,6 +54,11 @@ func (r *reader) sorted() Problems {
 
 // nearest gives the known name that is closest to a mistyped one, or "".
 func nearest(name string, known []string) string {
+	for _, k := range known {
+		if len(k) > 2 && len(name) > 2 && (strings.HasPrefix(name, k) || strings.HasPrefix(k, name)) {
+			return k
+		}
+	}
 	best, distance := "", min(len(name)/3+1, len(name)-1)
 	for _, k := range known {
 		if d := editDistance(strings.ToLower(name), strings.ToLower(k)); d <= distance && (best == "" || d < distance) {

@@ -136,14 +136,44 @@ func (l *loader) field(x keys, in *Input) {
 	case FramingLines:
 		known = patternFields(p.Pattern)
 	case FramingNMEA:
-		if sentence, field, ok := strings.Cut(in.Field, "."); !ok || len(sentence) != 3 || field == "" {
-			x.fault("field", "write the sentence and the field, e.g. GGA.latitude or RMC.speed", "field of %s is %q, which no NMEA sentence has", x.what, in.Field)
-		}
+		l.sentence(x, in.Field)
 		return
 	}
 	if len(known) > 0 && indexOf(known, in.Field) < 0 {
 		x.fault("field", suggest(in.Field, known, "fields"), "%s reads field %s, which port %s does not deliver", x.what, in.Field, p.Name)
 	}
+}
+
+// sentence checks a field of an nmea port: that the framer knows it, and that
+// the signal has the unit that the framer delivers.
+func (l *loader) sentence(x keys, field string) {
+	var names []string
+	for _, f := range hal.NMEAFields() {
+		names = append(names, f.Name)
+		if f.Name == field && !sameUnit(x.text("unit", ""), f.Unit) {
+			x.fault("unit", fmt.Sprintf("write unit: %q", f.Unit), "%s reads %s, which is in %s", x.what, field, orNone(f.Unit))
+		}
+	}
+	if _, err := hal.NewNMEAFramer([]string{field}); err != nil {
+		hint := "write the sentence and the field, e.g. GGA.latitude or RMC.speed, or its number, e.g. GGA.9"
+		if near := nearest(field, names); near != "" {
+			hint = fmt.Sprintf("did you mean %s?", near)
+		}
+		x.fault("field", hint, "%s reads field %s, which no NMEA sentence has", x.what, field)
+	}
+}
+
+// sameUnit says whether two units are one: ° and deg.
+func sameUnit(a, b string) bool {
+	x, y := unitOf(a), unitOf(b)
+	return x.Fits(y) && x.Scale() == y.Scale()
+}
+
+func orNone(unit string) string {
+	if unit == "" {
+		return "no unit"
+	}
+	return unit
 }
 
 // port gives the index of the port that a key names, or -1.
