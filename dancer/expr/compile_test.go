@@ -80,6 +80,7 @@ func TestCompileQuantities(t *testing.T) {
 		{".5", "", 0.5},
 		{"2e-3", "", 0.002},
 		{"0", "m", 0},
+		{"0e-999999", "", 0},
 		{"12 V * 2 A", "W", 24},
 	}
 	for _, test := range tests {
@@ -224,7 +225,8 @@ func TestCompileErrors(t *testing.T) {
 		{"exp(range)", quantity, "column 5: exp needs a plain number, this is a quantity in m (divide it by a reference value: range / 1 m)"},
 		{"drive / 0", quantity, "column 9: division by zero"},
 		{"log(0)", quantity, "column 1: log(0) has no value (it is infinite or not a number)"},
-		{"1e999", quantity, "column 1: number is too large or too long (at most 40 characters and about 1.8e308)"},
+		{"1e999", quantity, "column 1: number is out of range or too long (at most 40 characters, between about 5e-324 and 1.8e308)"},
+		{"1e-999999", quantity, "column 1: number is out of range or too long (at most 40 characters, between about 5e-324 and 1.8e308)"},
 		{"m + 1", quantity, "column 1: unknown name m (a unit stands behind a number: 1 m)"},
 		{"sec + 1", quantity, "column 1: unknown name sec"},
 		{"µ", quantity, "column 1: unknown name µ"},

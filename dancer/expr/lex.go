@@ -85,16 +85,25 @@ func (c *compiler) scan(offset int) (token, *Error) {
 func (c *compiler) scanNumber(from int) (token, *Error) {
 	to := from + numberLength(c.source[from:])
 	text := c.source[from:to]
-	// ParseFloat first: it refuses the exponents that would fill a big.Rat.
-	_, err := strconv.ParseFloat(text, 64)
-	if err != nil || len(text) > maximumDigits {
-		return token{}, &Error{Offset: from, What: "number is too large or too long", Hint: fmt.Sprintf("at most %d characters and about 1.8e308", maximumDigits)}
-	}
-	value, ok := new(big.Rat).SetString(text)
+	value, ok := readNumber(text)
 	if !ok {
-		return token{}, &Error{Offset: from, What: fmt.Sprintf("cannot read number %q", text)}
+		return token{}, &Error{Offset: from, What: "number is out of range or too long", Hint: fmt.Sprintf("at most %d characters, between about 5e-324 and 1.8e308", maximumDigits)}
 	}
 	return c.scanUnit(token{kind: number, text: text, from: from, to: to, value: value, bare: true})
+}
+
+// readNumber reads a number exactly. ParseFloat comes first: it refuses, or calls
+// 0, whatever has an exponent that would fill a big.Rat with millions of digits.
+func readNumber(text string) (*big.Rat, bool) {
+	f, err := strconv.ParseFloat(text, 64)
+	if err != nil || len(text) > maximumDigits {
+		return nil, false
+	}
+	if f == 0 {
+		mantissa, _, _ := strings.Cut(strings.ToLower(text), "e")
+		return new(big.Rat), !strings.ContainsAny(mantissa, "123456789")
+	}
+	return new(big.Rat).SetString(text)
 }
 
 // maximumDigits bounds the text of one number.
