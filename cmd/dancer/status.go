@@ -1,0 +1,66 @@
+package main
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"dancer/runtime/web"
+)
+
+func newStatus() *cobra.Command {
+	var c client
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "status",
+		Short: "how a conductor (or, with its address, a robot) is",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			var s web.Status
+			if err := c.get(cmd.Context(), "/api/v1/status", &s); err != nil {
+				return err
+			}
+			if asJSON {
+				return printJSON(cmd, s)
+			}
+			return printStatus(cmd, s)
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	c.flags(cmd.Flags())
+	return cmd
+}
+
+func printStatus(cmd *cobra.Command, s web.Status) error {
+	broker := "not connected"
+	if s.Broker.Connected {
+		broker = "connected"
+	}
+	if s.Broker.URL == "" {
+		broker = "none"
+	} else if s.Broker.Embedded {
+		broker = s.Broker.URL + " (embedded), " + broker
+	} else {
+		broker = s.Broker.URL + ", " + broker
+	}
+	out := cmd.OutOrStdout()
+	rows := [][2]string{
+		{s.Role, s.Name + ", cell " + s.Cell},
+		{"version", s.Version},
+		{"up for", s.Uptime.Round(time.Second).String()},
+		{"broker", broker},
+		{"agents", fmt.Sprintf("%d, %d alive", s.Agents, s.Alive)},
+		{"questions", fmt.Sprintf("%d open", s.Open)},
+		{"outbox", fmt.Sprintf("%d messages wait for an answer", s.Outbox)},
+	}
+	for _, problem := range s.Problems {
+		rows = append(rows, [2]string{"problem", problem})
+	}
+	for _, row := range rows {
+		if _, err := fmt.Fprintf(out, "%-10s %s\n", plain(row[0]), plain(row[1])); err != nil {
+			return err
+		}
+	}
+	return nil
+}
