@@ -259,13 +259,6 @@ func apply(operation Operation, x, y float64) float64 {
 	panic("no such operation")
 }
 
-func finite(x float64) float64 {
-	if math.IsInf(x, 0) {
-		return math.NaN()
-	}
-	return x
-}
-
 var slotValues = rapid.SampledFrom([]float64{-2, -1, 0, 0.5, 1, 3, 1e150, math.NaN()})
 
 func TestProgramsAgreeWithClosures(t *testing.T) {
