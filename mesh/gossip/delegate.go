@@ -71,13 +71,14 @@ func (d delegate) alive(n *memberlist.Node) {
 	}
 }
 
-// NotifyLeave notes a member that said goodbye or was found dead.
+// NotifyLeave notes a member that said goodbye or was found dead: the library
+// does not say which. Presence on MQTT does.
 func (d delegate) NotifyLeave(n *memberlist.Node) {
 	m := d.g.register.drop(n)
 	if m.Name == d.g.options.Name {
 		return
 	}
-	d.g.options.Log.Warn("member gone", "member", m.Name, "address", m.Addr, "said_goodbye", m.Left)
+	d.g.options.Log.Warn("member gone", "member", m.Name, "address", m.Addr)
 	d.changed(m)
 }
 

@@ -18,7 +18,6 @@ const maxGone = 256
 type Member struct {
 	Name   string
 	Alive  bool
-	Left   bool // not alive because it said goodbye
 	Addr   string
 	Record *impedance.Record // nil: none sent yet, or not readable
 	SeenAt time.Time         // when it last told something new
@@ -49,7 +48,7 @@ func (r *register) drop(node *memberlist.Node) Member {
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
 	m := r.members[node.Name]
-	m.Name, m.Alive, m.Left = node.Name, false, node.State == memberlist.StateLeft
+	m.Name, m.Alive = node.Name, false
 	r.members[node.Name] = m
 	r.forget()
 	return m
