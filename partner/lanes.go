@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"dancer/dancer"
+	"dancer/reflex/program"
 )
 
 // width is how many roll-outs run side by side: each instruction of a program is
@@ -25,7 +26,6 @@ type lanes struct {
 	ahead       []float64
 	broke       []int // a row: the step in which a floor broke, 0 for none
 	registers   []float64
-	one         []float64 // one state
 	disturbance []float64 // a row per step and disturbance, the same for all options
 }
 
@@ -37,8 +37,12 @@ func (s *lanes) size(m *dancer.Manual, steps, n int) {
 	s.out, s.margin, s.broke = sized(s.out, n), sized(s.margin, n), sized(s.broke, n)
 	s.unknown, s.trial, s.ahead = sized(s.unknown, n), sized(s.trial, 2*n), sized(s.ahead, len(m.Signals)*n)
 	s.registers = sized(s.registers, registers(m)*n)
-	s.one = sized(s.one, m.Layout().Slots())
 	s.disturbance = sized(s.disturbance, steps*len(m.Model.Disturbance)*n)
+}
+
+// evaluate gives the results of a program for the states of all lanes.
+func (s *lanes) evaluate(p *program.Program, out []float64) {
+	p.EvalLanes(out, s.slots, s.registers, s.n)
 }
 
 func (s *lanes) row(values []float64, i int) []float64 { return values[i*s.n : (i+1)*s.n] }
