@@ -67,7 +67,11 @@ func inFolder(folder string, use func(short string) error) error {
 }
 
 func (s *controlSocket) close() error {
-	return errors.Join(unix.Close(s.fd), os.Remove(s.path))
+	err := os.Remove(s.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	return errors.Join(unix.Close(s.fd), err)
 }
 
 // serve answers one request (loop).
@@ -224,19 +228,13 @@ func socketPath(where string) (string, error) {
 	return path, nil
 }
 
+// exchange sends a datagram and waits for the one that answers it.
 func exchange(path, line string, timeout time.Duration) (string, error) {
-	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
 		return "", err
 	}
 	defer unix.Close(fd)
-	limit := unix.NsecToTimeval(int64(max(timeout, time.Millisecond)))
-	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &limit); err != nil {
-		return "", err
-	}
-	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &limit); err != nil {
-		return "", err
-	}
 	if err := unix.Bind(fd, &unix.SockaddrUnix{}); err != nil { // a name of the kernel's choice, to be answered at
 		return "", err
 	}
@@ -251,16 +249,39 @@ func exchange(path, line string, timeout time.Duration) (string, error) {
 	case err != nil:
 		return "", err
 	}
-	if _, err := unix.Write(fd, []byte(line)); err != nil {
+	until := time.Now().Add(timeout)
+	if err := attempt(fd, unix.POLLOUT, until, func() error {
+		_, err := unix.Write(fd, []byte(line))
+		return err
+	}); err != nil {
 		return "", fmt.Errorf("send request: %w", err)
 	}
-	answer := make([]byte, controlLine)
-	n, err := unix.Read(fd, answer)
-	if errors.Is(err, unix.EAGAIN) {
-		return "", fmt.Errorf("no answer within %v: the robot hangs or is very busy", timeout)
-	}
-	if err != nil {
+	answer, n := make([]byte, controlLine), 0
+	if err := attempt(fd, unix.POLLIN, until, func() (err error) {
+		n, err = unix.Read(fd, answer)
+		return err
+	}); err != nil {
 		return "", fmt.Errorf("read answer: %w", err)
 	}
 	return string(answer[:n]), nil
+}
+
+// errNoAnswer ends an attempt at its deadline.
+var errNoAnswer = errors.New("the robot does not answer in time: it hangs or is very busy")
+
+// attempt repeats what does not block until it is done or the time is over.
+func attempt(fd int, events int16, until time.Time, do func() error) error {
+	for {
+		err := do()
+		if !errors.Is(err, unix.EAGAIN) && !errors.Is(err, unix.EINTR) {
+			return err
+		}
+		left := time.Until(until)
+		if left <= 0 {
+			return errNoAnswer
+		}
+		set := []unix.PollFd{{Fd: int32(fd), Events: events}}
+		ts := unix.NsecToTimespec(int64(left))
+		_, _ = unix.Ppoll(set, &ts, nil) // an interruption is an early end of the wait
+	}
 }
