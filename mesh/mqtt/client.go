@@ -148,27 +148,23 @@ func (c *Client) Publish(_ context.Context, topic string, retained bool, payload
 	}
 }
 
-// Send stores an item in the outbox and sends it until Acked: at once, then
-// after 2, 4, 8, 16 and every 30 s, and again after each connect. It returns
-// when the item is stored; the error is the outbox's, and nothing is sent then.
-func (c *Client) Send(ctx context.Context, item Item) error {
+// Send sends an item that is in the outbox until Acked: at once, then after 2,
+// 4, 8, 16 and every 30 s, and again after each connect. It does not wait.
+// Without an outbox it does nothing.
+func (c *Client) Send(id string) {
 	if c.options.Outbox == nil {
-		return fmt.Errorf("%w: Send without an outbox", ErrOptions)
+		return
 	}
-	if err := c.options.Outbox.Put(ctx, item); err != nil {
-		return fmt.Errorf("send %s: %w", item.Topic, err)
-	}
-	c.Resume(item.ID)
-	return nil
-}
-
-// Resume sends an item that is in the outbox already, put there by its owner.
-func (c *Client) Resume(id string) {
 	c.mutex.Lock()
 	c.schedule.add(id, c.now())
 	c.mutex.Unlock()
 	c.rouse()
 }
+
+// Resume is Send.
+//
+// Deprecated: use Send.
+func (c *Client) Resume(id string) { c.Send(id) }
 
 // Acked takes an item out of the outbox: its receiver has it. An unknown id is
 // no error.

@@ -48,11 +48,6 @@ func run(t *testing.T, o mqtt.Options, prepare func(*mqtt.Client)) *mqtt.Client 
 	return c
 }
 
-// port narrows the store's outbox to what the client asks for.
-type port struct{ *bolt.Outbox }
-
-func (p port) Put(ctx context.Context, item mesh.Item) error { return p.Outbox.Put(ctx, item) }
-
 func openStore(t *testing.T) *bolt.Store {
 	t.Helper()
 	s, err := bolt.Open(t.TempDir(), "robot")
@@ -131,7 +126,7 @@ func TestOutage(t *testing.T) {
 			r.client = c
 		})
 		outbox := openStore(t).Outbox()
-		robot := run(t, mqtt.Options{Broker: b.url(), ClientID: "robot", Outbox: port{outbox}}, nil)
+		robot := run(t, mqtt.Options{Broker: b.url(), ClientID: "robot", Outbox: outbox}, nil)
 		if err := robot.Subscribe("dancer/v1/hall/bot/ack", func(_ string, payload []byte) error {
 			e, err := mesh.Parse(payload)
 			if err != nil {
@@ -150,7 +145,7 @@ func TestOutage(t *testing.T) {
 		b.stop(t)
 		until(t, "both notice", func() bool { return !robot.Connected() && !r.client.Connected() })
 		for range items {
-			sendEscalation(t, robot, ids)
+			sendEscalation(t, robot, outbox, ids)
 		}
 		if n := outbox.Len(); n != items {
 			t.Fatalf("outbox holds %d of %d items while the broker is away", n, items)
@@ -172,7 +167,7 @@ func TestOutage(t *testing.T) {
 	})
 }
 
-func sendEscalation(t *testing.T, robot *mqtt.Client, ids *mesh.IDs) string {
+func sendEscalation(t *testing.T, robot *mqtt.Client, outbox *bolt.Outbox, ids *mesh.IDs) string {
 	t.Helper()
 	question, err := ids.Next(time.Now())
 	if err != nil {
@@ -184,9 +179,10 @@ func sendEscalation(t *testing.T, robot *mqtt.Client, ids *mesh.IDs) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := robot.Send(context.Background(), mesh.Item{ID: e.ID, Topic: "dancer/v1/hall/bot/escalation", Payload: payload}); err != nil {
+	if err := outbox.Put(context.Background(), mesh.Item{ID: e.ID, Topic: "dancer/v1/hall/bot/escalation", Payload: payload}); err != nil {
 		t.Fatal(err)
 	}
+	robot.Send(e.ID)
 	return e.ID
 }
 
@@ -198,11 +194,11 @@ func TestOutboxSurvivesRestart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	offline, err := mqtt.New(mqtt.Options{Broker: b.url(), ClientID: "robot", Outbox: port{s.Outbox()}})
+	offline, err := mqtt.New(mqtt.Options{Broker: b.url(), ClientID: "robot", Outbox: s.Outbox()})
 	if err != nil {
 		t.Fatal(err)
 	}
-	id := sendEscalation(t, offline, ids)
+	id := sendEscalation(t, offline, s.Outbox(), ids)
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -219,7 +215,7 @@ func TestOutboxSurvivesRestart(t *testing.T) {
 		})
 	})
 	until(t, "listener connected", listener.Connected)
-	robot := run(t, mqtt.Options{Broker: b.url(), ClientID: "robot", Outbox: port{s.Outbox()}}, nil)
+	robot := run(t, mqtt.Options{Broker: b.url(), ClientID: "robot", Outbox: s.Outbox()}, nil)
 	select {
 	case have := <-got:
 		if have != id {

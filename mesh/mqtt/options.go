@@ -1,7 +1,6 @@
 package mqtt
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -45,14 +44,14 @@ var (
 // Item is a message that must arrive.
 type Item = mesh.Item
 
-// Outbox keeps items over a restart until they are acknowledged. All methods
-// must be safe for use by several goroutines.
+// Outbox keeps items over a restart until they are acknowledged. The client
+// only reads and removes: whoever has a message puts it there, together with
+// what else must be stored with it, and then calls Client.Send. All methods must
+// be safe for use by several goroutines.
 type Outbox interface {
-	Put(ctx context.Context, item Item) error // durable when it returns
 	Get(id string) (Item, error)
-	IDs() []string // the oldest first
-	Pending() []Item
-	Remove(id string) error
+	IDs() []string          // the oldest first
+	Remove(id string) error // no error for an unknown id
 	Len() int
 }
 
@@ -79,7 +78,7 @@ type Options struct {
 	TLS *tls.Config
 	// Presence is optional.
 	Presence Presence
-	// Outbox is needed by Send.
+	// Outbox is needed by Send. What is in it when New is called is sent too.
 	Outbox Outbox
 	// RefusedHint ends the error of a refused password; default "check
 	// conductor.username and conductor.password_file in robot.yaml".
