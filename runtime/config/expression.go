@@ -74,18 +74,16 @@ func (r *reader) compileFault(n *node, err error) {
 	r.at(line, column, e.What, e.Hint)
 }
 
-// unit reads a unit; ok is false when it is reported.
-func (k keys) unit(name string) (text string, u expr.Unit, ok bool) {
-	if !k.has(name) {
-		return "", u, true
-	}
-	text = k.text(name, "")
+// unit gives a key's unit as it is written, "" for none, and reports one that
+// does not exist.
+func (k keys) unit(name string) string {
+	text := k.text(name, "")
 	if text == "" {
-		return "", u, false
+		return ""
 	}
-	u, err := expr.ParseUnit(text)
+	_, err := expr.ParseUnit(text)
 	if err == nil {
-		return text, u, true
+		return text
 	}
 	var e *expr.Error
 	if errors.As(err, &e) {
@@ -93,7 +91,7 @@ func (k keys) unit(name string) (text string, u expr.Unit, ok bool) {
 	} else {
 		k.fault(name, "", "%s of %s: %v", name, k.what, err)
 	}
-	return text, u, false
+	return text
 }
 
 // locate gives the place in the file of a byte of a decoded text: it walks the

@@ -61,8 +61,8 @@ func (l *loader) faultsSince(n int) bool { return l.problems[n:].Faults() > 0 }
 func (l *loader) signal(x keys, name string) {
 	s := hal.Signal{Name: name, Publish: x.boolean("publish"), StuckAfter: x.duration("stuck_after", 0)}
 	in := Input{Port: -1, ActiveHigh: true, Start: math.NaN()}
-	s.Unit, _, _ = x.unit("unit")
-	l.source(x, name)
+	s.Unit = x.unit("unit")
+	l.source(x)
 	if x.has("pin") {
 		l.pinSignal(x, &s, &in)
 	} else {
@@ -78,7 +78,7 @@ func (l *loader) signal(x keys, name string) {
 }
 
 // source reports a signal or output that comes from nowhere or from two places.
-func (l *loader) source(x keys, name string) {
+func (l *loader) source(x keys) {
 	switch {
 	case x.has("pin") && x.has("port"):
 		x.fault("port", "keep one of the two", "%s has both a pin and a port", x.what)
@@ -259,8 +259,8 @@ func (l *loader) outputs(k keys) {
 func (l *loader) output(x keys, name string) {
 	o := hal.Output{Name: name, Maximum: 1}
 	d := Drive{Port: -1, ActiveHigh: x.choice("active", "high") == "high"}
-	o.Unit, _, _ = x.unit("unit")
-	l.source(x, name)
+	o.Unit = x.unit("unit")
+	l.source(x)
 	if low, high, ok := x.limits("range"); ok {
 		o.Minimum, o.Maximum = low, high
 	}
