@@ -15,11 +15,9 @@ import (
 func (s *Store) keepCopy() {
 	defer s.joined.Done()
 	for {
-		wait := copyAge
+		wait := time.Duration(0)
 		if info, err := os.Stat(copyOf(s.path)); err == nil {
 			wait = copyAge - time.Since(info.ModTime())
-		} else {
-			wait = 0
 		}
 		timer := time.NewTimer(max(wait, 0))
 		select {

@@ -106,6 +106,29 @@ func TestDamage(t *testing.T) {
 	}
 }
 
+// TestMissing: a missing file is the copy's, as after a restore that was cut
+// short; with no copy either the store is new and says nothing.
+func TestMissing(t *testing.T) {
+	dir, path := prepared(t, 10)
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	s := open(t, dir, Options{})
+	notes := strings.Join(s.Notes(), "\n")
+	if s.Len(storage.TableMarkers) != 10 || !strings.HasPrefix(notes, "data file "+path+" was missing: restored the copy of 20") || !strings.HasSuffix(notes, "; delete both to start empty") {
+		t.Errorf("%d records, notes %q", s.Len(storage.TableMarkers), notes)
+	}
+	closeStore(t, s)
+	for _, name := range []string{path, copyOf(path)} {
+		if err := os.Remove(name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if s = open(t, dir, Options{}); s.Len(storage.TableMarkers) != 0 || len(s.Notes()) != 0 {
+		t.Errorf("%d records, notes %q", s.Len(storage.TableMarkers), s.Notes())
+	}
+}
+
 // TestDamagedCopy: with file and copy damaged the store starts empty, and with
 // no copy as well.
 func TestDamagedCopy(t *testing.T) {

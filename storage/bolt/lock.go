@@ -23,7 +23,7 @@ const (
 	lockRetry = 20 * time.Millisecond
 )
 
-// ErrInUse: another process works in the data folder.
+// ErrInUse says that another process works in the data folder.
 var ErrInUse = errors.New("data folder in use")
 
 // inUse carries the exact message and is ErrInUse.

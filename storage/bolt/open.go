@@ -43,12 +43,15 @@ func settings(limit int64, opened func(*os.File)) *bolt.Options {
 // openFile opens the file at path, restores yesterday's copy if it is damaged,
 // and says so in notes.
 func openFile(path string, limit int64, now time.Time) (db *bolt.DB, notes []string, err error) {
-	if err := create(path, limit); err != nil {
-		return nil, nil, err
+	if !exists(path) {
+		// Also after a restore that a crash has cut short.
+		if notes, err = begin(path, limit); err != nil {
+			return nil, nil, err
+		}
 	}
 	db, err = tryOpen(path, limit)
 	if err == nil || !errors.Is(err, errDamaged) {
-		return db, nil, err
+		return db, notes, err
 	}
 	note, restoreErr := restore(path, err, now)
 	if restoreErr != nil {
@@ -71,15 +74,27 @@ func openFile(path string, limit int64, now time.Time) (db *bolt.DB, notes []str
 	return db, notes, err
 }
 
+// begin puts the copy in the place of a file that is missing, or makes a new
+// one.
+func begin(path string, limit int64) (notes []string, err error) {
+	info, err := os.Stat(copyOf(path))
+	if err != nil {
+		return nil, create(path, limit)
+	}
+	if err := copyFile(copyOf(path), path); err != nil {
+		return nil, writeError(path, err)
+	}
+	return []string{fmt.Sprintf("data file %s was missing: restored the copy of %s; delete both to start empty", path, stamp(info))}, nil
+}
+
+func stamp(info fs.FileInfo) string { return info.ModTime().UTC().Format(time.RFC3339) }
+
 // errDamaged marks a file that cannot be used.
 var errDamaged = errors.New("data file is damaged")
 
 // create makes a new file under another name first, so that a full disk or a
 // crash never leaves a half-made file behind.
 func create(path string, limit int64) error {
-	if _, err := os.Stat(path); err == nil || !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
 	fresh := path + ".new"
 	if err := os.Remove(fresh); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("create %s: %w", path, err)
@@ -202,7 +217,7 @@ func restore(path string, cause error, now time.Time) (note string, err error) {
 		return "", writeError(path, err)
 	}
 	return fmt.Sprintf("data file %s was damaged (%v): set aside as %s, restored the copy of %s; what was stored later is only in the file set aside",
-		path, cause, aside, info.ModTime().UTC().Format(time.RFC3339)), nil
+		path, cause, aside, stamp(info)), nil
 }
 
 func setAside(path string, now time.Time) (string, error) {

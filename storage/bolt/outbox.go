@@ -15,7 +15,7 @@ import (
 // one a minute.
 const OutboxItems = 2000
 
-// ErrOutboxFull: OutboxItems messages wait for their acknowledgement.
+// ErrOutboxFull says that OutboxItems messages wait for their acknowledgement.
 var ErrOutboxFull = errors.New("outbox full")
 
 // Outbox keeps the messages that must arrive until they are acknowledged. All

@@ -72,7 +72,6 @@ type Store struct {
 	notes   []string
 
 	requests chan request  // durable writes
-	lazy     chan request  // writes that may wait for LazyDelay
 	stop     chan struct{} // closed by Close
 	closing  sync.RWMutex  // held shared while a request is put into a queue
 	closed   bool
