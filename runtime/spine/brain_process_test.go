@@ -2,6 +2,7 @@ package spine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -47,8 +48,12 @@ func brainCommand(how string, robot *config.Robot, out *os.File) func() *exec.Cm
 }
 
 func brainMain(how string) error {
-	if how == "dies" {
+	switch how {
+	case "dies":
 		os.Exit(3)
+	case "measured":
+		m, err := RunMeasured(os.Stdin, os.Stdout, MeasuredRules)
+		return errors.Join(err, m.WriteJSON(os.Stderr))
 	}
 	r, problems := config.Load(os.Getenv(envRobot), config.Options{})
 	if r == nil {
