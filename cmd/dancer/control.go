@@ -31,6 +31,7 @@ func newClear() *cobra.Command {
 // a conductor, and any other through one.
 func newControl(do, short string) *cobra.Command {
 	var data, by, latch string
+	var remote client
 	cmd := &cobra.Command{
 		Use:   do + " [ROBOT]",
 		Short: short,
@@ -45,6 +46,9 @@ func newControl(do, short string) *cobra.Command {
 			if by == "" {
 				by = operator()
 			}
+			if cmd.Flags().Changed("conductor") {
+				return remote.control(cmd, robot, do, by, latch)
+			}
 			answer, err := runtime.Control(runtime.Target{Robot: robot, DataDir: data}, do, by, latch, controlTimeout)
 			if err != nil {
 				return exitError{exitJob, err}
@@ -56,6 +60,7 @@ func newControl(do, short string) *cobra.Command {
 	f := cmd.Flags()
 	f.StringVar(&data, "data", "", "data folder of the robot, where `dancer run` has another than the default")
 	f.StringVar(&by, "by", "", "who asks (default: the user of this shell)")
+	remote.flags(f)
 	if do == "clear" {
 		f.StringVar(&latch, "latch", "", "clear this reflex's latch alone (default: all)")
 	}

@@ -71,6 +71,7 @@ func newRoot() *cobra.Command {
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(newRun(), newBrain(), newDemo(), newStart(), newStop(), newClear(),
-		newCheck(), newSchema(), newBoard(), newVersion())
+		newCheck(), newSchema(), newBoard(), newConductor(), newStatus(), newAgents(), newEscalations(), newAnswer(),
+		newVersion())
 	return root
 }

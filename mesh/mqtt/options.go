@@ -69,7 +69,7 @@ type Options struct {
 	// Broker is mqtt://host:port or mqtts://host:port; the default port is 1883
 	// or 8883. Any host but this one needs mqtts and TLS.
 	Broker string
-	// ClientID is unique per broker: "<cell>.<robot>". At most 128 bytes; two
+	// ClientID is unique per broker, without dots: "dancer-<cell>-<robot>". At most 128 bytes; two
 	// clients with one id throw each other out.
 	ClientID string
 	Username string

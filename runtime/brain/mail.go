@@ -47,7 +47,7 @@ func (b *brain) newMail() (*mail, error) {
 		return m, nil
 	}
 	options := mqtt.Options{
-		Broker: link.Broker, ClientID: b.robot.Cell + "." + b.robot.Name, Username: link.Username,
+		Broker: link.Broker, ClientID: clientID(b.robot.Cell, b.robot.Name), Username: link.Username,
 		Outbox: outboxPort{m.outbox}, Log: b.log, OnConnected: b.stateChanged,
 		Presence: mqtt.Presence{Topic: m.topic(mesh.KindConnection), Message: m.presence},
 	}
@@ -60,6 +60,12 @@ func (b *brain) newMail() (*mail, error) {
 	client, err := mqtt.New(options)
 	m.client = client
 	return m, err
+}
+
+// clientID is unique per broker. Some brokers refuse dots in it (nats-server
+// splits its subjects at them).
+func clientID(cell, name string) string {
+	return "dancer-" + strings.ReplaceAll(cell+"-"+name, ".", "-")
 }
 
 // readSecrets reads the password and what the broker's certificate is checked

@@ -68,7 +68,7 @@ func (s *story) decision(robot string, line []byte) {
 	}
 	inaction := d.Find(dancer.InactionName)
 	s.mutex.Lock()
-	if d.Verdict.Option == "extinguish" && d.Verdict.Outcome == dancer.OutcomeAct && inaction != nil && vetoed(&d, inaction.Option) {
+	if d.Running == "extinguish" && d.Verdict.Outcome == dancer.OutcomeAct && inaction != nil && vetoed(&d, inaction.Option) {
 		s.fire = true
 	}
 	if d.Verdict.Outcome == dancer.OutcomeUnderFloor {
