@@ -165,7 +165,7 @@ func (c *client) refused(status int, raw []byte) error {
 // control asks a robot through its conductor to start, stop or clear.
 func (c *client) control(cmd *cobra.Command, robot, do, by, latch string) error {
 	if robot == "" {
-		return exitError{exitUsage, errNoRobot}
+		return exitError{exitUsage, fmt.Errorf("say which robot: dancer %s ROBOT --conductor %s", do, c.url)}
 	}
 	receipt, err := c.post(cmd.Context(), "/api/v1/agents/"+url.PathEscape(robot)+"/"+do, map[string]string{"by": by, "latch": latch})
 	if err != nil {

@@ -18,7 +18,7 @@ import (
 func (s *service) clientOptions() (mqtt.Options, error) {
 	c := s.config.Settings
 	o := mqtt.Options{
-		Broker: s.brokerURL(), ClientID: c.Cell + "." + mesh.ConductorMember(c.Name), Username: c.Username,
+		Broker: s.brokerURL(), ClientID: clientID(c), Username: c.Username,
 		Presence:    mqtt.Presence{Topic: mesh.Topic(c.Cell, mesh.ConductorAgent, mesh.KindConnection), Message: s.presence},
 		Outbox:      outboxPort{s.store.Outbox()},
 		RefusedHint: "check username and password_file in conductor.yaml", GiveUpWhenRefused: true,
@@ -48,6 +48,12 @@ func (s *service) clientOptions() (mqtt.Options, error) {
 		o.TLS, err = mqtt.TLSConfig(ca, fingerprint)
 	}
 	return o, err
+}
+
+// clientID is unique per broker. Dots, which names may have, are refused by the
+// embedded broker; a colon stands for them, as no name has one.
+func clientID(c *config.Conductor) string {
+	return strings.ReplaceAll(c.Cell+"/"+mesh.ConductorMember(c.Name), ".", ":")
 }
 
 func (s *service) brokerURL() string {
