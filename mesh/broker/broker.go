@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -62,13 +63,22 @@ type Options struct {
 	Log *slog.Logger
 }
 
-// Broker is a running broker.
+// Broker is a running broker. Its methods are safe for use by several
+// goroutines.
 type Broker struct {
-	server  *server.Server
-	address string
-	secure  bool
+	options Options
+	host    string
+	port    int
 	lock    *os.File
 	logger  *logger
+
+	mutex  sync.Mutex
+	server *server.Server
+	closed bool
+
+	stop   chan struct{} // closed by Shutdown
+	joined sync.WaitGroup
+	healed atomic.Uint64
 }
 
 // Start starts a broker and returns when clients can connect.
@@ -81,11 +91,15 @@ func Start(o Options) (*Broker, error) {
 	if err != nil {
 		return nil, err
 	}
-	b, err := start(o)
+	b := &Broker{options: o, lock: lock, stop: make(chan struct{}), logger: newLogger(o.Log)}
+	if b.host, b.port, err = claim(o.Listen); err == nil {
+		b.server, err = b.launch()
+	}
 	if err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
-	b.lock = lock
+	b.joined.Add(1)
+	go b.heal()
 	return b, nil
 }
 
@@ -123,24 +137,25 @@ func loopback(host string) bool {
 	return err == nil && address.IsLoopback()
 }
 
-func start(o Options) (*Broker, error) {
-	host, port, err := claim(o.Listen)
-	if err != nil {
-		return nil, err
-	}
-	options := serverOptions(o, host, port)
-	s, err := server.NewServer(options)
+// launch starts the library's server and waits until its listener answers.
+func (b *Broker) launch() (*server.Server, error) {
+	s, err := server.NewServer(serverOptions(b.options, b.host, b.port))
 	if err != nil {
 		return nil, fmt.Errorf("start broker: %w", err)
 	}
-	log := &logger{log: o.Log, fatal: make(chan string, 1)}
-	s.SetLoggerV2(log, false, false, false)
+	s.SetLoggerV2(b.logger, false, false, false)
 	s.Start()
-	b := &Broker{server: s, address: net.JoinHostPort(host, strconv.Itoa(port)), secure: o.TLS != nil, logger: log}
-	if err := b.ready(); err != nil {
-		return nil, errors.Join(err, b.stop())
+	for deadline := time.Now().Add(startTimeout); time.Now().Before(deadline); {
+		select {
+		case text := <-b.logger.fatal:
+			return nil, errors.Join(fmt.Errorf("start broker: %s", text), end(s))
+		default:
+		}
+		if s.ReadyForConnections(100 * time.Millisecond) {
+			return s, nil
+		}
 	}
-	return b, nil
+	return nil, errors.Join(fmt.Errorf("start broker on %s: not ready within %s", b.Addr(), startTimeout), end(s))
 }
 
 // claim finds out early whether the address is free, because the server only
@@ -173,35 +188,30 @@ func serverOptions(o Options, host string, port int) *server.Options {
 	}
 }
 
-// ready waits until the listener answers.
-func (b *Broker) ready() error {
-	deadline := time.Now().Add(startTimeout)
-	for time.Now().Before(deadline) {
-		select {
-		case text := <-b.logger.fatal:
-			return fmt.Errorf("start broker: %s", text)
-		default:
-		}
-		if b.server.ReadyForConnections(100 * time.Millisecond) {
-			return nil
-		}
-	}
-	return fmt.Errorf("start broker on %s: not ready within %s", b.address, startTimeout)
-}
-
 // Addr is the host:port that clients connect to.
-func (b *Broker) Addr() string { return b.address }
+func (b *Broker) Addr() string { return net.JoinHostPort(b.host, strconv.Itoa(b.port)) }
 
 // URL is the address as clients write it.
 func (b *Broker) URL() string {
-	if b.secure {
-		return "mqtts://" + b.address
+	if b.options.TLS != nil {
+		return "mqtts://" + b.Addr()
 	}
-	return "mqtt://" + b.address
+	return "mqtt://" + b.Addr()
 }
 
 // Clients is the number of connected clients.
-func (b *Broker) Clients() int { return b.server.NumClients() }
+func (b *Broker) Clients() int {
+	b.mutex.Lock()
+	defer b.mutex.Unlock()
+	if b.server == nil {
+		return 0
+	}
+	return b.server.NumClients()
+}
+
+// Healed counts how often the broker was started anew because its disk had
+// failed and works again.
+func (b *Broker) Healed() uint64 { return b.healed.Load() }
 
 // Run serves until the context ends, then shuts down. It returns an error if
 // the broker ends by itself.
@@ -214,20 +224,30 @@ func (b *Broker) Run(ctx context.Context) error {
 	}
 }
 
-// Shutdown ends the broker, waits for it, and gives up the folder.
+// Shutdown ends the broker, waits for it, and gives up the folder. A second call
+// does nothing.
 func (b *Broker) Shutdown() error {
-	err := b.stop()
-	if b.lock != nil {
-		err = errors.Join(err, b.lock.Close())
+	b.mutex.Lock()
+	if b.closed {
+		b.mutex.Unlock()
+		return nil
 	}
-	return err
+	b.closed = true
+	b.mutex.Unlock()
+	close(b.stop)
+	b.joined.Wait()
+	return errors.Join(end(b.server), b.lock.Close())
 }
 
-func (b *Broker) stop() error {
-	b.server.Shutdown()
+// end stops a server of the library and waits for it; nil is fine.
+func end(s *server.Server) error {
+	if s == nil {
+		return nil
+	}
+	s.Shutdown()
 	done := make(chan struct{})
 	go func() {
-		b.server.WaitForShutdown()
+		s.WaitForShutdown()
 		close(done)
 	}()
 	select {
@@ -251,22 +271,4 @@ func lockFolder(dir string) (*os.File, error) {
 		return nil, errors.Join(fmt.Errorf("start broker in %s: %w: stop the other one or give --data another folder", dir, ErrFolderInUse), f.Close())
 	}
 	return f, nil
-}
-
-// logger hands the server's log to slog.
-type logger struct {
-	log   *slog.Logger
-	fatal chan string
-	once  sync.Once
-}
-
-func (l *logger) Noticef(format string, v ...any) { l.log.Debug(fmt.Sprintf(format, v...)) }
-func (l *logger) Warnf(format string, v ...any)   { l.log.Warn(fmt.Sprintf(format, v...)) }
-func (l *logger) Errorf(format string, v ...any)  { l.log.Error(fmt.Sprintf(format, v...)) }
-func (l *logger) Debugf(string, ...any)           {}
-func (l *logger) Tracef(string, ...any)           {}
-
-// Fatalf keeps the first cause; the library would end the process here.
-func (l *logger) Fatalf(format string, v ...any) {
-	l.once.Do(func() { l.fatal <- fmt.Sprintf(format, v...) })
 }
