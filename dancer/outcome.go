@@ -127,10 +127,10 @@ func (t *Tracker) Feed(now time.Duration, slots []float64) []Outcome {
 
 // measure takes the indices of a measured state; what cannot be known is 0.
 func (t *Tracker) measure(slots []float64) {
-	for v, impact := range t.m.Impact {
+	for v := range t.indices {
 		x := math.NaN()
-		if impact != nil && !impact.AnyInvalid(slots) {
-			x = impact.Eval(slots, t.registers)
+		if v < len(t.m.Impact) && t.m.Impact[v] != nil && !t.m.Impact[v].AnyInvalid(slots) {
+			x = t.m.Impact[v].Eval(slots, t.registers)
 		}
 		t.indices[v] = Index{Worst: clampIndex(x), Unknown: x != x}
 	}

@@ -93,7 +93,8 @@ func NewQuestion(m *Manual, newID func() string) *Question {
 	return &Question{m: m, newID: newID}
 }
 
-// State, and the id of the question it speaks of; the id is "" in QuestionNone.
+// State gives the state, and the id of the question it speaks of ("" in
+// QuestionNone).
 func (q *Question) State() (QuestionState, string) { return q.state, q.id }
 
 // Due is the deadline of the question that awaits an answer.

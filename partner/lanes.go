@@ -16,6 +16,7 @@ const width = 64
 type lanes struct {
 	n           int
 	first       int       // number of the first roll-out
+	states      int       // slots of one state
 	slots       []float64 // signals, outputs, disturbances
 	next        []float64 // a row per Model.Next
 	out         []float64 // a row: indices of one value
@@ -31,7 +32,8 @@ type lanes struct {
 
 // size makes room for n lanes, and for the disturbances of the given steps.
 func (s *lanes) size(m *dancer.Manual, steps, n int) {
-	s.slots = sized(s.slots, m.Layout().Slots()*n)
+	s.states = m.Layout().Slots()
+	s.slots = sized(s.slots, s.states*n)
 	s.next = sized(s.next, len(m.Model.Next)*n)
 	s.worst, s.sum = sized(s.worst, len(m.Values)*n), sized(s.sum, len(m.Values)*n)
 	s.out, s.margin, s.broke = sized(s.out, n), sized(s.margin, n), sized(s.broke, n)
@@ -182,8 +184,13 @@ func (s *lanes) notice(r *report, l, step int) {
 // keep makes the state of lane l the worst one of the report.
 func (s *lanes) keep(r *report, l int) {
 	r.margin = s.margin[l]
-	for i := range r.state {
-		r.state[i] = s.slots[i*s.n+l]
+	s.get(l, r.ends[:s.states])
+}
+
+// get copies the state of lane l.
+func (s *lanes) get(l int, state []float64) {
+	for i := range state {
+		state[i] = s.slots[i*s.n+l]
 	}
 }
 
@@ -210,6 +217,9 @@ func (s *lanes) finish(p *Partner, r *report) {
 		}
 	}
 	r.counted += (s.n - s.counted(p)) * p.steps
+	for k := s.first; k < min(s.first+s.n, p.endings()); k++ {
+		s.get(k-s.first, r.ends[(1+k)*s.states:(2+k)*s.states])
+	}
 	for _, step := range s.broke[:s.n] {
 		r.close(step)
 	}

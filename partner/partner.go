@@ -26,6 +26,7 @@ type Partner struct {
 	single   single // scratch for one state
 	lanes    lanes  // scratch for many states of one option side by side
 	duel     lanes  // scratch for the adversary: a lane per option
+	back     lanes  // scratch for recoverability: lanes of all options
 }
 
 // report gathers what the roll-outs of one option say.
@@ -39,7 +40,8 @@ type report struct {
 	broken     int       // roll-outs in which a floor broke
 	firstBreak int       // step, 0 when none
 	margin     float64   // least distance of an index above its floor; +Inf without floors
-	state      []float64 // the state where that was
+	ends       []float64 // states: the one of that margin, then those in which corners end
+	lost       bool      // no way back, see recover
 	samples    []float64 // worst index per paired roll-out and value
 }
 
@@ -66,6 +68,7 @@ func (p *Partner) run(m *dancer.Manual, slots []float64, options []dancer.Option
 	for a := range plan.adversaries {
 		p.adversaries(a)
 	}
+	p.recover()
 	assessments := make([]dancer.Assessment, len(options))
 	for i := range options {
 		assessments[i] = p.assessment(&options[i], &p.reports[i])
@@ -80,11 +83,12 @@ func (p *Partner) prepare(m *dancer.Manual, slots []float64, options []dancer.Op
 	p.single.size(m)
 	p.lanes.size(m, steps, min(plan.paired(), width))
 	p.duel.size(m, 0, len(options))
+	p.back.size(m, 0, (1+p.endings())*len(options))
 	n := len(m.Values)
 	p.changing, p.blind = sized(p.changing, n), sized(p.blind, n)
-	for v, impact := range m.Impact {
-		p.blind[v] = impact == nil || impact.AnyInvalid(p.now)
-		p.changing[v] = !p.blind[v] && p.moves(impact.Reads())
+	for v := range n {
+		p.blind[v] = v >= len(m.Impact) || m.Impact[v] == nil || m.Impact[v].AnyInvalid(p.now)
+		p.changing[v] = !p.blind[v] && p.moves(m.Impact[v].Reads())
 	}
 	row := plan.paired() * n
 	p.samples = sized(p.samples, row*len(options))
@@ -114,10 +118,10 @@ func (p *Partner) open(o *dancer.Option, r *report) {
 	n := len(p.m.Values)
 	r.worst, r.sum, r.fixed = sized(r.worst, n), sized(r.sum, n), sized(r.fixed, n)
 	r.corner, r.unknown = sized(r.corner, n), sized(r.unknown, n)
-	r.state = sized(r.state, p.layout.Slots())
+	r.ends = sized(r.ends, (1+p.endings())*p.layout.Slots())
 	r.counted, r.rollouts, r.broken, r.firstBreak, r.margin = 0, 0, 0, 0, math.Inf(1)
 	p.single.start(p, o)
-	copy(r.state, p.single.slots)
+	copy(r.ends, p.single.slots)
 	for v := range n {
 		r.worst[v], r.sum[v], r.corner[v], r.unknown[v] = 10, 0, 0, p.blind[v]
 		r.fixed[v] = p.single.index(p, r, v)
@@ -131,7 +135,7 @@ func (p *Partner) assessment(o *dancer.Option, r *report) dancer.Assessment {
 		CascadeRisk: float64(r.broken) / float64(r.rollouts), Rollouts: r.rollouts,
 		FloorBreaksIn: time.Duration(r.firstBreak) * p.m.Model.Step,
 		Indices:       make([]dancer.Index, len(p.m.Values)), Samples: r.samples,
-		Recoverable: p.recoverable(r),
+		Recoverable: !r.lost,
 	}
 	for v := range p.m.Values {
 		a.Indices[v] = dancer.Index{

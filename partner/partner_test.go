@@ -164,8 +164,8 @@ func TestRolloutBudget(t *testing.T) {
 	slots := state(2.2, 70, 1)
 	slots[3], slots[4] = 0.5, 0
 	options := m.Options(slots[3:])
-	for _, budget := range []int{-1, 0, 1, 2, 3, 7, 8, 16, 64, 65, 200, 500} {
-		var p partner.Partner
+	var p partner.Partner // one for all: sizes go up and down
+	for _, budget := range []int{-1, 0, 1, 2, 3, 7, 8, 16, 64, 65, 200, 500, 70, 1} {
 		for _, a := range p.Forecast(m, slots, options, 30, budget, 3) {
 			if a.Rollouts != max(budget, 1) {
 				t.Errorf("budget %d: %d roll-outs", budget, a.Rollouts)
@@ -308,6 +308,29 @@ func TestManyDisturbances(t *testing.T) {
 	}
 	if want := 10 - smoke/60; math.Abs(a.Indices[0].Worst-want) > 1e-9 || a.Rollouts != 2 {
 		t.Errorf("worst %v in %d roll-outs, want %v in 2", a.Indices[0].Worst, a.Rollouts, want)
+	}
+}
+
+// TestRecoverableBeyondTheHorizon: the index says nothing until it is too late, so
+// that the worst state is any; what counts is where the roll-outs end.
+func TestRecoverableBeyondTheHorizon(t *testing.T) {
+	m := museum(t)
+	// smoke is the speed in cm/s here: it grows while driving, falls while not.
+	m.Model.Next[0].Program = compile(t, "range - smoke / 100 ppm * 1 m/s * dt", "m")
+	m.Model.Next[1].Program = compile(t, "max(smoke + (drive > 0 ? 10 ppm : -10 ppm) + d.smoke, 0 ppm)", "ppm")
+	m.Impact[0] = compile(t, "range < 0.20 m ? 0 : 10", "")
+	m.Impact[1] = compile(t, "10 - 0 * brake", "")
+	tests := []struct {
+		distance float64
+		want     bool // patrol for 10 steps, then halt for 10
+	}{{5, true}, {1.4, true}, {1.34, false}, {0.8, false}}
+	for _, test := range tests {
+		slots := state(test.distance, 0, 0)
+		var p partner.Partner
+		a := find(t, p.Forecast(m, slots, m.Options(slots[3:]), 10, 64, 1), "patrol")
+		if a.Indices[0].Worst != 10 || a.Recoverable != test.want {
+			t.Errorf("%v m: worst %v, recoverable %v, want 10 and %v", test.distance, a.Indices[0].Worst, a.Recoverable, test.want)
+		}
 	}
 }
 

@@ -1,20 +1,15 @@
 package partner
 
-import (
-	"math"
+import "dancer/dancer"
 
-	"dancer/dancer"
-)
-
-// single is scratch memory for rolling one state forward.
+// single is scratch memory for looking at one state.
 type single struct {
 	slots     []float64 // signals, outputs, disturbances
-	next      []float64 // per Model.Next: the value to write
 	registers []float64
 }
 
 func (s *single) size(m *dancer.Manual) {
-	s.slots, s.next = sized(s.slots, m.Layout().Slots()), sized(s.next, len(m.Model.Next))
+	s.slots = sized(s.slots, m.Layout().Slots())
 	s.registers = sized(s.registers, registers(m))
 }
 
@@ -37,20 +32,6 @@ func (s *single) start(p *Partner, o *dancer.Option) {
 	copy(s.slots[p.layout.Signals:], o.Outputs)
 }
 
-// advance moves the model one step: all rules from the old state, then written.
-// A signal that is invalid at the start stays so, whatever its rule says.
-func (s *single) advance(p *Partner) {
-	rules := p.m.Model.Next
-	for i := range rules {
-		s.next[i] = rules[i].Program.Eval(s.slots, s.registers)
-	}
-	for i := range rules {
-		if at := rules[i].Signal; p.now[at] == p.now[at] {
-			s.slots[at] = s.next[i]
-		}
-	}
-}
-
 // index of value v in the state, 0-10; 0 when it cannot be known, and that is
 // noted in the report.
 func (s *single) index(p *Partner, r *report, v int) float64 {
@@ -65,35 +46,4 @@ func (s *single) index(p *Partner, r *report, v int) float64 {
 		return 0
 	}
 	return min(x, 10)
-}
-
-// recoverable rolls the fallback on from the worst state that the option
-// reached, for the same number of steps and under the disturbances in the middle
-// of their ranges, and says whether every floor is kept. (Under the worst
-// corners again, a drift added up over twice the horizon would leave nothing
-// recoverable.) Without floors everything is.
-func (p *Partner) recoverable(r *report) bool {
-	if math.IsInf(r.margin, 1) {
-		return true
-	}
-	s := &p.single
-	copy(s.slots, r.state)
-	if f := p.m.Fallback; f >= 0 && f < len(p.m.Actions) {
-		for _, set := range p.m.Actions[f].Set {
-			s.slots[p.layout.Output(set.Output)] = set.Value
-		}
-	}
-	for i := range p.m.Model.Disturbance {
-		d := &p.m.Model.Disturbance[i]
-		s.slots[p.layout.Disturbance(i)] = d.Minimum + float64((d.Maximum-d.Minimum)*0.5)
-	}
-	for range p.steps {
-		s.advance(p)
-		for v := range p.m.Values {
-			if value := &p.m.Values[v]; value.HasFloor && s.index(p, r, v) < value.Floor {
-				return false
-			}
-		}
-	}
-	return true
 }
