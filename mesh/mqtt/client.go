@@ -161,9 +161,7 @@ func (c *Client) Send(id string) {
 	c.rouse()
 }
 
-// Resume is Send.
-//
-// Deprecated: use Send.
+// Resume is the former name of Send, until no caller uses it.
 func (c *Client) Resume(id string) { c.Send(id) }
 
 // Acked takes an item out of the outbox: its receiver has it. An unknown id is
