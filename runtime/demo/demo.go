@@ -54,6 +54,7 @@ func Run(ctx context.Context, c Config) (err error) {
 type demo struct {
 	config    Config
 	dir       string
+	cell      string
 	story     *story
 	api       *api
 	conductor *process
@@ -92,15 +93,16 @@ func ignoreEnd(ctx context.Context, err error) error {
 }
 
 func (d *demo) startConductor(ctx context.Context) (broker string, err error) {
-	listen, err := freeAddress("127.0.0.1:8420")
+	listen, err := freeAddress(defaultListen)
 	if err != nil {
 		return "", err
 	}
-	broker, err = freeAddress("127.0.0.1:1883")
+	broker, err = freeAddress(defaultBroker)
 	if err != nil {
 		return "", err
 	}
-	file, err := conductorFile(d.dir, listen, broker)
+	d.cell = cellName(listen)
+	file, err := conductorFile(d.dir, d.cell, listen, broker)
 	if err != nil {
 		return "", err
 	}
@@ -117,7 +119,7 @@ func (d *demo) startConductor(ctx context.Context) (broker string, err error) {
 
 func (d *demo) startRobots(ctx context.Context, broker string) error {
 	for _, member := range cast {
-		file, err := layOut(d.dir, member.folder, broker)
+		file, err := layOut(d.dir, member.folder, d.cell, broker)
 		if err != nil {
 			return err
 		}

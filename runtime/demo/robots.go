@@ -19,15 +19,31 @@ var cast = []struct{ folder, name string }{
 	{"gallery-patrol", "gallery-bot-3"},
 }
 
-// cell of the example robots.
-const cell = "gallery-east"
+// defaultCell is that of the example robots.
+const defaultCell = "gallery-east"
+
+// cellName keeps two demos on one machine apart: members of one cell would find
+// each other's robots under the same names.
+func cellName(listen string) string {
+	if listen == defaultListen {
+		return defaultCell
+	}
+	_, port, _ := net.SplitHostPort(listen)
+	return defaultCell + "-" + port
+}
+
+// The addresses that the demo takes when they are free.
+const (
+	defaultListen = "127.0.0.1:8420"
+	defaultBroker = "127.0.0.1:1883"
+)
 
 // robotFile is the simulated variant in each folder.
 const robotFile = "robot-sim.yaml"
 
 // layOut copies the example of one robot into dir and gives the path of its
 // robot file, which differs from the example in how the conductor is reached.
-func layOut(dir, folder, broker string) (string, error) {
+func layOut(dir, folder, cell, broker string) (string, error) {
 	entries, err := fs.ReadDir(examples.Files, folder)
 	if err != nil {
 		return "", fmt.Errorf("lay out %s: %w", folder, err)
@@ -42,7 +58,7 @@ func layOut(dir, folder, broker string) (string, error) {
 			return "", fmt.Errorf("lay out %s: %w", folder, err)
 		}
 		if entry.Name() == robotFile {
-			if data, err = rewire(data, broker); err != nil {
+			if data, err = rewire(data, cell, broker); err != nil {
 				return "", fmt.Errorf("lay out %s: %w", folder, err)
 			}
 		}
@@ -53,9 +69,9 @@ func layOut(dir, folder, broker string) (string, error) {
 	return filepath.Join(target, robotFile), nil
 }
 
-// rewire points a robot at the demo's broker and turns its own page off: the
-// conductor's shows all three.
-func rewire(robot []byte, broker string) ([]byte, error) {
+// rewire points a robot at the demo's cell and broker and turns its own page
+// off: the conductor's shows all three.
+func rewire(robot []byte, cell, broker string) ([]byte, error) {
 	var file yaml.MapSlice
 	if err := yaml.UnmarshalWithOptions(robot, &file, yaml.UseOrderedMap()); err != nil {
 		return nil, err
@@ -69,13 +85,14 @@ func rewire(robot []byte, broker string) ([]byte, error) {
 		}
 		file = append(file, yaml.MapItem{Key: key, Value: value})
 	}
+	set("cell", cell)
 	set("conductor", yaml.MapSlice{{Key: "broker", Value: broker}})
 	set("listen", "off")
 	return yaml.Marshal(file)
 }
 
 // conductorFile writes the conductor's file and gives its path.
-func conductorFile(dir, listen, broker string) (string, error) {
+func conductorFile(dir, cell, listen, broker string) (string, error) {
 	file := yaml.MapSlice{
 		{Key: "name", Value: "demo"}, {Key: "scope", Value: "cell"}, {Key: "cell", Value: cell},
 		{Key: "listen", Value: listen}, {Key: "broker", Value: "embedded"}, {Key: "broker_listen", Value: broker},
