@@ -152,19 +152,19 @@ func (p *Port) SetSafe(slot int, line []byte) error {
 }
 
 // Halt replaces everything pending by the safe lines and waits until they are
-// on the wire, or the budget is spent. When the device is slow, what the kernel
-// still holds is thrown away after half of the budget: a safe value must not
-// queue behind older commands. ErrUnsent says that the device did not take all
-// of them; the port stays usable.
+// on the wire, or the budget is spent. When the port is full, holds more than
+// 50 ms of bytes, or takes nothing for half of the budget, what the kernel holds
+// is thrown away: a safe value must not queue behind older commands. ErrUnsent
+// says that the device did not take all of them; the port stays usable.
 func (p *Port) Halt(budget time.Duration) error {
 	if err := p.usable(); err != nil {
 		return err
 	}
-	p.dropPending()
 	deadline := monotonic() + budget
-	if p.backlog() > p.baud/10/20 { // more than 50 ms of bytes
+	if p.Pending() || p.backlog() > p.baud/10/20 { // full, or more than 50 ms of bytes
 		p.discard()
 	}
+	p.dropPending()
 	if !p.send(deadline - budget/2) {
 		p.discard()
 		if !p.send(deadline) {
