@@ -2,15 +2,18 @@ package main
 
 import (
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
+
+	"dancer/dancer/swarm"
+	"dancer/storage"
+	"dancer/storage/bolt"
 )
 
 // leaseOfBench is the lease of the robot below. A brain that dies is seen at
@@ -33,6 +36,7 @@ type benchRobot struct {
 	motor      *wire
 	stopFeed   func()
 	distance   func(metres float64)
+	fed        atomic.Int64 // readings sent
 }
 
 // newBenchRobot writes the robot's files and starts to feed its range finder at
@@ -103,6 +107,7 @@ func (b *benchRobot) feed() {
 				mutex.Lock()
 				m := metres
 				mutex.Unlock()
+				b.fed.Add(1)
 				_, _ = fmt.Fprintf(b.sensor.master, "{\"range\": %.2f}\n", m) // a closed line ends with the test
 			}
 		}
@@ -163,15 +168,16 @@ func TestEndToEndBrainKilled(t *testing.T) {
 	if soak() {
 		rounds, apart = 10, 25*time.Second
 	}
+	b.rewire("mesh: {off: true}", "mesh: {join: auto}\ncell: "+b.cell())
+	startPeer(b)
 	p := b.run()
 	for round := range rounds {
 		begin := time.Now()
 		b.operator("start")
 		b.until(10*time.Second, "the robot moves", b.moves)
-		stored := b.records()
-		if len(stored) == 0 {
-			t.Fatal("no decision is stored")
-		}
+		var stored map[string]bool
+		b.sweep()
+		b.until(20*time.Second, "stored decisions", func() bool { stored = b.records(); return len(stored) > 0 })
 		took := b.killBrain(p)
 		t.Logf("round %d: outputs safe %v after kill -9", round+1, took.Round(100*time.Microsecond))
 		b.reflexWithoutBrain(p)
@@ -179,16 +185,12 @@ func TestEndToEndBrainKilled(t *testing.T) {
 			return b.state(b.listen, b.name).Lease == "live" && p.brain() != 0
 		})
 		b.staysSafe()
-		for id := range b.records() {
-			delete(stored, id)
-		}
-		if len(stored) > 0 {
-			t.Fatalf("round %d: %d records are lost: %v", round+1, len(stored), slices.Collect(maps.Keys(stored)))
-		}
+		b.stillStored(stored)
 		time.Sleep(time.Until(begin.Add(apart)))
 	}
 	p.stop()
 	b.checkBrainEvents(rounds)
+	b.checkMarkers()
 }
 
 // killBrain gives the time from the kill to safe outputs on the wire.
@@ -228,14 +230,108 @@ func (b *benchRobot) reflexWithoutBrain(p *process) {
 	b.until(5*time.Second, "the reflex ends", func() bool { return b.motor.last("L ") == "0" })
 }
 
-// staysSafe watches for ten decisions of the new brain: nothing moves by itself.
+// staysSafe watches two seconds of readings, with a brain that decides on each:
+// nothing moves by itself.
 func (b *benchRobot) staysSafe() {
 	b.Helper()
-	first := len(b.told("decision"))
-	b.until(20*time.Second, "ten more decisions", func() bool { return len(b.told("decision")) >= first+10 })
-	if !b.isSafe() {
+	first := b.fed.Load()
+	b.until(20*time.Second, "forty more readings", func() bool { return b.fed.Load() >= first+40 })
+	if !b.isSafe() || b.state(b.listen, b.name).Lease != "live" {
 		b.Fatalf("the robot moves by itself: drive %s brake %s", b.motor.last("M "), b.motor.last("B "))
 	}
+}
+
+// stillStored looks every decision up that was on the disk before.
+func (b *benchRobot) stillStored(before map[string]bool) {
+	b.Helper()
+	after := b.records() // the newest; older ones are asked for alone
+	for id := range before {
+		var record struct{ ID string }
+		if !after[id] && !b.get("http://"+b.listen+"/api/v1/decisions/"+id, &record) {
+			b.Fatalf("decision %s was stored and is lost", id)
+		}
+	}
+}
+
+// cell is one that no other test's robots are in.
+func (b *benchRobot) cell() string { return fmt.Sprintf("cell-%d", os.Getpid()) }
+
+// rewire changes robot.yaml.
+func (b *benchRobot) rewire(from, to string) {
+	b.Helper()
+	wiring, err := os.ReadFile(b.path)
+	if err != nil {
+		b.Fatal(err)
+	}
+	if !strings.Contains(string(wiring), from) {
+		b.Fatalf("no %q in %s", from, b.path)
+	}
+	b.file(b.name+"/robot.yaml", strings.Replace(string(wiring), from, to, 1))
+}
+
+// startPeer runs a second robot of the cell, which sees the same distances and
+// creeps where the first one patrols: what they rule differently is marked.
+func startPeer(b *benchRobot) {
+	b.Helper()
+	var scenario strings.Builder
+	scenario.WriteString("start range = 2 m\n")
+	for i := range 16 {
+		fmt.Fprintf(&scenario, "at %ds range = %.2f\n", i+1, distanceOf(i))
+	}
+	scenario.WriteString("loop 17s\n")
+	b.file("peer/sweep.scenario", scenario.String())
+	b.file("peer/manual.yaml", strings.Replace(benchManual, "patrol, set: {drive: 0.5", "creep, set: {drive: 0.1", 1))
+	path := b.file("peer/robot.yaml", `robot: peer
+board: sim
+manual: manual.yaml
+scenario: sweep.scenario
+signals:
+  range: {unit: m, range: [0, 8], stale_after: 5s}
+outputs:
+  drive: {pin: GPIO18, pwm: 1kHz, range: [0, 1], safe: 0}
+  brake: {pin: GPIO23, safe: 1}
+  lamp:  {pin: GPIO24, safe: 0}
+plant:
+  next: {range: "range"}
+conductor: {broker: off}
+mesh: {join: auto}
+listen: "off"
+cell: `+b.cell()+"\n")
+	b.start("run", path, "--data", filepath.Join(b.dir, "peer", "data"))
+}
+
+// distanceOf gives sixteen distances that are different situations.
+func distanceOf(i int) float64 { return 1 + 0.4*float64(i%16) }
+
+// sweep shows the robot all of these distances.
+func (b *benchRobot) sweep() {
+	for i := range 16 {
+		b.distance(distanceOf(i))
+		time.Sleep(150 * time.Millisecond)
+	}
+	b.distance(2)
+}
+
+// checkMarkers opens the store of the stopped robot: every marker that it told
+// of is there.
+func (b *benchRobot) checkMarkers() {
+	b.Helper()
+	store, err := bolt.Open(b.data, "robot")
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer func() { _ = store.Close() }()
+	markers := storage.NewRepository[swarm.DecisionMarker](store, storage.TableMarkers, storage.KindMarker)
+	told := b.told("marker")
+	if len(told) == 0 {
+		b.Fatal("two robots ruled differently, and no marker is told")
+	}
+	for _, e := range told {
+		if _, err := markers.Get(e.MarkerID); err != nil {
+			b.Errorf("marker %s was told and is lost: %v", e.MarkerID, err)
+		}
+	}
+	b.Logf("%d markers told, all stored", len(told))
 }
 
 func (b *benchRobot) told(kind string) []event { return b.world.events(b.events, kind) }
@@ -297,7 +393,7 @@ func TestEndToEndDryRun(t *testing.T) {
 	w := newWorld(t)
 	b := newBenchRobot(w, "dry-bot", brokerOff)
 	p := b.start("run", b.path, "--dry-run", "--data", b.data, "--events", b.events)
-	b.until(20*time.Second, "decisions", func() bool { return len(b.told("decision")) > 5 })
+	b.until(20*time.Second, "stored decisions", func() bool { return len(b.records()) > 5 })
 	b.distance(0.20)
 	b.until(5*time.Second, "a reflex", func() bool { return len(b.told("reflex")) > 0 })
 	p.stop()
@@ -318,11 +414,7 @@ func TestEndToEndNothingListensOutside(t *testing.T) {
 	w.file("conductor.yaml", "cell: default\nlisten: "+w.freePort()+"\nbroker_listen: "+broker+"\n")
 	conductor := w.start("conductor", filepath.Join(w.dir, "conductor.yaml"), "--data", filepath.Join(w.dir, "c"))
 	b := newBenchRobot(w, "net-bot", "conductor: {broker: mqtt://"+broker+"}\n")
-	wiring, err := os.ReadFile(b.path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	w.file(b.name+"/robot.yaml", strings.Replace(string(wiring), "mesh: {off: true}", "mesh: {join: auto}", 1))
+	b.rewire("mesh: {off: true}", "mesh: {join: auto}")
 	p := b.run()
 	brain := p.brain()
 	if brain == 0 {

@@ -289,14 +289,11 @@ func TestEndToEndRefusedPassword(t *testing.T) {
 	w.until(10*time.Second, "the robot moves without a conductor", b.moves)
 
 	w.file("pw-bot/secret", "the right one\n")
-	stored := b.records()
+	var stored map[string]bool
+	w.until(10*time.Second, "stored decisions", func() bool { stored = b.records(); return len(stored) > 0 })
 	p.stop()
 	p = b.run()
-	for id := range stored {
-		if !b.records()[id] {
-			t.Fatalf("decision %s is lost", id)
-		}
-	}
+	b.stillStored(stored)
 	w.until(20*time.Second, "connected", func() bool { return connected(w, b.listen) })
 	if strings.Contains(p.stderr.String(), want) {
 		t.Error("the right password was refused")

@@ -136,7 +136,7 @@ func makeBusy(w *world, listen string) (relax func()) {
 			case <-end:
 				return
 			default:
-				if answer, err := client.Get("http://" + listen + "/api/v1/decisions?limit=1000"); err == nil {
+				if answer, err := httpClient.Get("http://" + listen + "/api/v1/decisions?limit=1000"); err == nil {
 					_, _ = io.Copy(io.Discard, answer.Body)
 					_ = answer.Body.Close()
 				}

@@ -241,6 +241,7 @@ type event struct {
 	State     string          `json:"state"`
 	Starts    int             `json:"starts"`
 	ID        string          `json:"id"`
+	MarkerID  string          `json:"marker_id"`
 	Tier      int             `json:"tier"`
 	Running   string          `json:"running"`
 	Verdict   json.RawMessage `json:"verdict"`
@@ -379,12 +380,12 @@ func (w *world) freePort() string {
 	return l.Addr().String()
 }
 
-var client = &http.Client{Timeout: 10 * time.Second}
+var httpClient = &http.Client{Timeout: 10 * time.Second}
 
 // get reads a JSON answer; false while there is none.
 func (w *world) get(url string, into any) bool {
 	w.Helper()
-	answer, err := client.Get(url)
+	answer, err := httpClient.Get(url)
 	if err != nil {
 		return false
 	}
@@ -434,7 +435,7 @@ func (w *world) post(url string, body any) (int, string) {
 	if err != nil {
 		w.Fatal(err)
 	}
-	answer, err := client.Post(url, "application/json", bytes.NewReader(text))
+	answer, err := httpClient.Post(url, "application/json", bytes.NewReader(text))
 	if err != nil {
 		return 0, err.Error()
 	}

@@ -152,12 +152,7 @@ func TestEndToEndFullDisk(t *testing.T) {
 	}
 	p.stop()
 	p = b.run()
-	after := b.records()
-	for id := range stored {
-		if !after[id] {
-			t.Fatalf("decision %s is lost", id)
-		}
-	}
+	b.stillStored(stored)
 	p.stop()
 }
 
