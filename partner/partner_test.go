@@ -138,6 +138,22 @@ func TestInvalidThroughTheModel(t *testing.T) {
 	}
 }
 
+// TestInvalidStaysInvalid: a rule that does not read its own signal must not make
+// it valid on the way, and with it what other rules read from it.
+func TestInvalidStaysInvalid(t *testing.T) {
+	m := museum(t)
+	m.Model.Next[0].Program = compile(t, "3 m", "m")
+	m.Model.Next[1].Program = compile(t, "range / 1 m * 10 ppm", "ppm")
+	m.Impact[0] = compile(t, "10 - smoke / 60 ppm", "")
+	slots := state(math.NaN(), 10, 0)
+	var p partner.Partner
+	for _, a := range p.Forecast(m, slots, m.Options(slots[3:]), 30, 16, 1) {
+		if x := a.Indices[0]; x.Worst != 0 || x.Expected != 0 || !x.Unknown {
+			t.Errorf("%s: %+v, want unknown and 0 in every step", a.Option, x)
+		}
+	}
+}
+
 // TestNextFromOldState: two rules that swap two signals must both read the old
 // state.
 func TestNextFromOldState(t *testing.T) {
