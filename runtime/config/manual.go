@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 
 	"dancer/dancer"
@@ -122,7 +123,9 @@ func (m *manualReader) reflexes(k keys) {
 			}
 			seen[name] = true
 		}
-		m.out.Rules = append(m.out.Rules, m.reflex(x, name))
+		rule := m.reflex(x, name)
+		m.warnFlicker(x, &rule)
+		m.out.Rules = append(m.out.Rules, rule)
 	}
 }
 
@@ -137,6 +140,20 @@ func (m *manualReader) reflex(x keys, name string) reflex.Rule {
 		Stop:     stopOf(x.choice("stop", "2")),
 		Debounce: x.duration("debounce", 0),
 		Confirm:  x.integer("confirm", 1),
+	}
+}
+
+// warnFlicker warns of a rule that reads what it sets: its own action makes it
+// false, so that it ends at once, and the next command fires it again.
+func (m *manualReader) warnFlicker(x keys, rule *reflex.Rule) {
+	if rule.When == nil || rule.Latch || x.has("until") {
+		return
+	}
+	for _, s := range rule.Set {
+		if slices.Contains(rule.When.Reads(), len(m.w.signals)+s.Output) {
+			m.warn(x.where("when"), fmt.Sprintf("%s reads %s and sets it, so it ends as soon as it acts", x.what, m.w.outputs[s.Output].Name), `add until: "...", the condition that ends it`)
+			return
+		}
 	}
 }
 
