@@ -11,33 +11,30 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Descriptors of the brain's process at its start.
-const (
-	MemoryFD  = 3 // the segment
-	ToBrainFD = 4 // eventfd: the spine wakes the brain
-	ToSpineFD = 5 // eventfd: the brain wakes the spine
-)
+// WakeBuffer is the length of the buffer that Drain wants, in bytes.
+const WakeBuffer = 512
 
-// Wake is one eventfd: any number of signals until the other side looks.
+// Wake is one end of a way to wake somebody: any number of signals until the
+// other side looks. Inside one process it is an eventfd. Between the spine and
+// the brain it is a pipe, because the two ends of a pipe are descriptions of
+// their own: with an eventfd a hostile brain could turn O_NONBLOCK off for both
+// sides, fill or empty the counter, and so stop the spine in its write or read.
 type Wake struct {
 	file *os.File
 	fd   int
 }
 
-// NewWake makes an eventfd. It is a blocking one, so that Go's own poller in the
-// spine leaves it alone; the brain's end sets it to not block.
-func NewWake() (*Wake, error) {
-	fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC)
-	if err != nil {
-		return nil, fmt.Errorf("create eventfd: %w", err)
-	}
-	return wakeOf(fd), nil
-}
+// NewWake makes an eventfd for a loop that looks at FD with epoll. It is a
+// blocking one, so that Go's own poller leaves it alone: Drain it only when it is
+// readable.
+func NewWake() (*Wake, error) { return newEventfd(0) }
 
 // NewPolledWake makes an eventfd for two goroutines of one process, on which
 // Wait works.
-func NewPolledWake() (*Wake, error) {
-	fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+func NewPolledWake() (*Wake, error) { return newEventfd(unix.EFD_NONBLOCK) }
+
+func newEventfd(flags int) (*Wake, error) {
+	fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC|flags)
 	if err != nil {
 		return nil, fmt.Errorf("create eventfd: %w", err)
 	}
@@ -49,29 +46,29 @@ func wakeOf(fd int) *Wake { return &Wake{file: os.NewFile(uintptr(fd), "dancer-w
 // FD is the descriptor for epoll.
 func (w *Wake) FD() int { return w.fd }
 
-// one is the little and big endian word 1 as the kernel reads it.
+// one is the number 1 as an eventfd reads it.
 var one = binary.NativeEndian.AppendUint64(nil, 1)
 
-// Signal wakes the other side. It never blocks: the counter of an eventfd that
-// nobody reads stays at its limit.
+// Signal wakes the other side. It never blocks: what is full has signals that
+// nobody has looked at yet.
 func (w *Wake) Signal() error {
-	if _, err := unix.Write(w.fd, one); err != nil && !errors.Is(err, unix.EAGAIN) {
+	if _, err := unix.Write(w.fd, one); err != nil && !errors.Is(err, unix.EAGAIN) && !errors.Is(err, unix.EINTR) {
 		return fmt.Errorf("wake other side: %w", err)
 	}
 	return nil
 }
 
-// Drain takes all signals, into a buffer of at least 8 bytes that the caller
-// owns. Call it when epoll says that there is one.
+// Drain takes signals into a buffer of WakeBuffer bytes. Call it when epoll says
+// that there are some; those that do not fit come with the next call.
 func (w *Wake) Drain(buffer []byte) error {
-	if _, err := unix.Read(w.fd, buffer[:8]); err != nil && !errors.Is(err, unix.EAGAIN) {
-		return fmt.Errorf("read eventfd: %w", err)
+	if _, err := unix.Read(w.fd, buffer); err != nil && !errors.Is(err, unix.EAGAIN) && !errors.Is(err, unix.EINTR) {
+		return fmt.Errorf("read wake-up: %w", err)
 	}
 	return nil
 }
 
-// Wait blocks until there is a signal, takes all of them and gives true; or
-// until the time is over, and gives false (the brain's ends and those of
+// Wait blocks until there is a signal, takes what is there and gives true; or
+// until the time is over, and gives false (the brain's end and those of
 // NewPolledWake, one goroutine at a time). It ends early with the context's error
 // when that is done.
 func (w *Wake) Wait(ctx context.Context, atMost time.Duration) (bool, error) {
@@ -80,8 +77,8 @@ func (w *Wake) Wait(ctx context.Context, atMost time.Duration) (bool, error) {
 	}
 	stop := context.AfterFunc(ctx, func() { w.file.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
-	var count [8]byte
-	_, err := w.file.Read(count[:])
+	var signals [WakeBuffer]byte
+	_, err := w.file.Read(signals[:])
 	switch {
 	case err == nil:
 		return true, nil
@@ -95,77 +92,3 @@ func (w *Wake) Wait(ctx context.Context, atMost time.Duration) (bool, error) {
 
 // Close gives the descriptor back.
 func (w *Wake) Close() error { return w.file.Close() }
-
-// Ends is everything that one side holds of the link.
-type Ends struct {
-	Segment *Segment
-	ToBrain *Wake
-	ToSpine *Wake
-}
-
-// NewEnds makes the segment and both eventfds (spine).
-func NewEnds(l Layout) (*Ends, error) {
-	s, err := Create(l)
-	if err != nil {
-		return nil, err
-	}
-	e := &Ends{Segment: s}
-	if e.ToBrain, err = NewWake(); err == nil {
-		e.ToSpine, err = NewWake()
-	}
-	if err != nil {
-		e.Close()
-		return nil, err
-	}
-	return e, nil
-}
-
-// Files are the child's descriptors from MemoryFD on, for exec.Cmd.ExtraFiles.
-func (e *Ends) Files() []*os.File {
-	return []*os.File{e.Segment.File(), e.ToBrain.file, e.ToSpine.file}
-}
-
-// Inherit takes the link over from descriptors 3, 4 and 5 (brain). It closes
-// none of them on an error: the process is about to end.
-func Inherit(l Layout) (*Ends, error) {
-	for fd := MemoryFD; fd <= ToSpineFD; fd++ {
-		if _, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != nil {
-			return nil, fmt.Errorf("inherit link: descriptor %d: %w (the brain is started by dancer run, not by hand)", fd, err)
-		}
-		unix.CloseOnExec(fd)
-	}
-	s, err := Attach(os.NewFile(MemoryFD, "dancer-link"), l)
-	if err != nil {
-		return nil, err
-	}
-	e := &Ends{Segment: s}
-	if e.ToBrain, err = brainEnd(ToBrainFD); err != nil {
-		return nil, err
-	}
-	if e.ToSpine, err = brainEnd(ToSpineFD); err != nil {
-		return nil, err
-	}
-	return e, nil
-}
-
-// brainEnd takes an inherited eventfd and makes Wait's deadline work on it.
-func brainEnd(fd int) (*Wake, error) {
-	if err := unix.SetNonblock(fd, true); err != nil {
-		return nil, fmt.Errorf("inherit link: descriptor %d: %w", fd, err)
-	}
-	return wakeOf(fd), nil
-}
-
-// Close closes what is open.
-func (e *Ends) Close() error {
-	var errs []error
-	if e.Segment != nil {
-		errs = append(errs, e.Segment.Close())
-	}
-	for _, w := range []*Wake{e.ToBrain, e.ToSpine} {
-		if w != nil {
-			errs = append(errs, w.Close())
-		}
-	}
-	return errors.Join(errs...)
-}

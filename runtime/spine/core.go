@@ -71,6 +71,8 @@ type core struct {
 	put          bool          // an event was put into the ring since the last wake-up
 	eventAt      time.Duration // time stamp of the input in hand
 	eventFrame   uint64        // and the frame counter of its port
+	missed       uint64        // events that found the ring full
+	missedTold   uint64        // of them the brain knows
 	fired        uint64
 	latency      latencies
 }
@@ -302,7 +304,15 @@ func (c *core) cause(rule int) int32 {
 	return -1
 }
 
+// emit puts an event into the ring. Where the ring was full, the brain finds how
+// many events it has missed as soon as there is room again.
 func (c *core) emit(e *link.Event) {
-	c.segment.PutEvent(e)
 	c.put = true
+	if !c.segment.PutEvent(e) {
+		c.missed++
+		return
+	}
+	if c.missed != c.missedTold && c.segment.PutEvent(&link.Event{Kind: link.EventLost, Frame: c.missed, At: e.At, Cause: -1}) {
+		c.missedTold = c.missed
+	}
 }

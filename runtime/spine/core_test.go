@@ -388,6 +388,29 @@ func TestSignalEvents(t *testing.T) {
 	}
 }
 
+func TestMissedEventsAreTold(t *testing.T) {
+	b := moving(t)
+	for range link.EventCapacity {
+		b.feed(sigRange, 0.1)
+		b.feed(sigRange, 2)
+	}
+	if b.missed == 0 {
+		t.Fatal("the ring is not full: the test does not test")
+	}
+	var e link.Event
+	for b.brain.TakeEvent(&e) {
+	}
+	missed := b.missed
+	b.feed(sigRange, 0.1)
+	told := false
+	for b.brain.TakeEvent(&e) {
+		told = told || e.Kind == link.EventLost && e.Frame == missed
+	}
+	if !told {
+		t.Errorf("the brain does not know that it missed %d events", missed)
+	}
+}
+
 func TestQuarrellingRulesEndSafe(t *testing.T) {
 	const quarrel = `  - {name: up, when: "drive < 0.4 && range > 7 m", set: {drive: 0.6}, stop: 2}` + "\n"
 	manual := insertAfter(testManual, "reflexes:\n", quarrel)

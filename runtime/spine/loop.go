@@ -51,7 +51,7 @@ type loop struct {
 	chunk    [chunkSize]byte
 	edges    [16]hal.Reading
 	takeSim  func(hal.Reading)
-	drained  [8]byte
+	drained  [link.WakeBuffer]byte
 	deadline time.Duration
 	safeTold bool
 
@@ -172,7 +172,7 @@ func (l *loop) due(now time.Duration) {
 	l.core.tick(now)
 	if l.brainMuted && now >= l.wakesFrom+wakeWindow {
 		l.brainMuted = false
-		l.poller.modify(l.ends.ToSpine.FD(), unix.EPOLLIN, tokenBrain)
+		_ = l.poller.watch(l.ends.ToSpine.FD(), unix.EPOLLIN, tokenBrain) // as at the start
 	}
 }
 
@@ -342,9 +342,9 @@ func (l *loop) limitBrain(now time.Duration) {
 	if now-l.wakesFrom >= wakeWindow {
 		l.wakesFrom, l.wakes = now, 0
 	}
-	if l.wakes++; l.wakes > wakeLimit {
+	if l.wakes++; l.wakes > wakeLimit && !l.brainMuted {
 		l.brainMuted = true
-		l.poller.modify(l.ends.ToSpine.FD(), 0, tokenBrain)
+		l.poller.forget(l.ends.ToSpine.FD()) // not watched for anything, a hang-up neither
 	}
 }
 

@@ -62,16 +62,10 @@ func (p *poller) watch(fd int, events uint32, token int) error {
 
 // rearm says whether a port is also watched for writing.
 func (p *poller) rearm(fd, token int, writing bool) {
-	events := uint32(unix.EPOLLIN)
+	e := unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(token)}
 	if writing {
-		events |= unix.EPOLLOUT
+		e.Events |= unix.EPOLLOUT
 	}
-	p.modify(fd, events, token)
-}
-
-// modify changes what a descriptor is watched for; 0 is nothing but a hang-up.
-func (p *poller) modify(fd int, events uint32, token int) {
-	e := unix.EpollEvent{Events: events, Fd: int32(token)}
 	_ = unix.EpollCtl(p.epoll, unix.EPOLL_CTL_MOD, fd, &e) // it is in the set
 }
 
