@@ -75,6 +75,7 @@ type EscalationPolicy struct {
 	Deadline  time.Duration // default 5 min
 	OnTimeout int           // index into Actions; default the fallback
 	Band      float64       // tolerance band on indices; default 0.5
+	Settle    time.Duration // how long a change must last before it counts; default 2 s
 }
 
 // Manual is a compiled Safety Manual together with the signals and outputs that

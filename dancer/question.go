@@ -35,10 +35,11 @@ func (s QuestionState) String() string {
 // Awaits says whether an answer is still wanted.
 func (s QuestionState) Awaits() bool { return s == QuestionOpen || s == QuestionDeferred }
 
-// Settle is how long a change must last before it counts: a verdict that no
-// longer escalates for this long ends a situation, and another winner that is no
-// worse is sent after an open question once it has lasted this long. Without it
-// an index at the edge of its band would raise questions without end.
+// Settle is how long a change must last before it counts, where the manual does
+// not say (EscalationPolicy.Settle): a verdict that no longer escalates for this
+// long ends a situation, and another winner that is no worse is sent after an
+// open question once it has lasted this long. Without it an index at the edge of
+// its band would raise questions without end.
 const Settle = 2 * time.Second
 
 // DefaultDeadline is the time to answer where the manual gives none.
@@ -78,6 +79,7 @@ type Question struct {
 	ruledBy  string
 	told     gravity // what the last change said, or what a ruling was made on
 
+	toldAt     time.Duration
 	proposed   string // winner as last told
 	latest     Decision
 	observed   bool
@@ -140,7 +142,7 @@ func (q *Question) clears(now time.Duration) bool {
 	if !q.calm {
 		q.calm, q.calmSince = true, now
 	}
-	return now-q.calmSince >= Settle
+	return now-q.calmSince >= q.m.settle()
 }
 
 // end closes the situation. Only a question that still awaits an answer is
@@ -164,19 +166,20 @@ func (q *Question) reset() {
 func (q *Question) raise(now time.Duration, g gravity) Change {
 	q.state, q.id, q.revision = QuestionOpen, q.newID(), 0
 	q.raisedAt, q.due = now, now+q.m.deadline()
-	q.tell(g)
+	q.tell(now, g)
 	return q.change(now, QuestionOpen)
 }
 
-func (q *Question) tell(g gravity) {
-	q.told, q.proposed, q.other = g, q.latest.Verdict.Option, false
+func (q *Question) tell(now time.Duration, g gravity) {
+	q.told, q.toldAt, q.proposed, q.other = g, now, q.latest.Verdict.Option, false
 }
 
-// follow sends what changed while the question is open: at once for the worse,
-// otherwise when it has lasted.
+// follow sends what changed while the question is open: at once when another
+// value fell under its floor, what grows worse step by step no more often than
+// the settling time, and anything else when it has lasted that long.
 func (q *Question) follow(now time.Duration, g gravity) []Change {
-	if g.worse(q.told, q.m.Band()) {
-		q.tell(g)
+	if g.beyond(q.told) || g.worse(q.told, q.m.Band()) && now-q.toldAt >= q.m.settle() {
+		q.tell(now, g)
 		return []Change{q.change(now, q.state)}
 	}
 	if g.key() == q.told.key() {
@@ -186,10 +189,10 @@ func (q *Question) follow(now time.Duration, g gravity) []Change {
 	if !q.other {
 		q.other, q.otherSince = true, now
 	}
-	if now-q.otherSince < Settle {
+	if now-q.otherSince < q.m.settle() {
 		return nil
 	}
-	q.tell(g)
+	q.tell(now, g)
 	return []Change{q.change(now, q.state)}
 }
 
@@ -265,6 +268,13 @@ func (m *Manual) deadline() time.Duration {
 		return m.Escalation.Deadline
 	}
 	return DefaultDeadline
+}
+
+func (m *Manual) settle() time.Duration {
+	if m.Escalation.Settle > 0 {
+		return m.Escalation.Settle
+	}
+	return Settle
 }
 
 func (m *Manual) actionName(i int) string {

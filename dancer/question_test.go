@@ -123,3 +123,29 @@ func (s *questionScript) rule(now time.Duration, f []string) string {
 	result := s.q.Rule(now, r)
 	return fmt.Sprintf("%v: %s, %s", now, result.Outcome, result.Why)
 }
+
+// A fire that grows step by step is told no more often than the settling time,
+// and another value under its floor is told at once.
+func TestGrowingWorseIsToldAtTheSettlingTime(t *testing.T) {
+	m := &Manual{Values: []Value{{Name: "safety", Floor: 5, HasFloor: true}, {Name: "art", Floor: 3, HasFloor: true}},
+		Actions: []Action{{Name: "halt", Fallback: true}}, Escalation: EscalationPolicy{Settle: time.Second}}
+	q := NewQuestion(m, func() string { return "q" })
+	at := func(now time.Duration, safety, art float64) []Change {
+		d := Decision{Verdict: Verdict{Outcome: OutcomeUnderFloor, Option: "halt", Survivors: []string{"halt"}, Escalate: true},
+			Assessments: []Assessment{{Option: "halt", Indices: []Index{{Value: "safety", Worst: safety}, {Value: "art", Worst: art}}}}}
+		return q.Observe(now, d)
+	}
+	told := len(at(0, 4.9, 9))
+	for now := 100 * time.Millisecond; now < time.Second; now += 100 * time.Millisecond {
+		told += len(at(now, 4.9-3*now.Seconds(), 9))
+	}
+	if told != 1 {
+		t.Errorf("told %d times within the settling time, want the question alone", told)
+	}
+	if n := len(at(time.Second, 1.9, 9)); n != 1 {
+		t.Errorf("told %d times when the settling time was over, want 1", n)
+	}
+	if n := len(at(1100*time.Millisecond, 1.9, 2)); n != 1 {
+		t.Errorf("another value under its floor was told %d times, want at once", n)
+	}
+}

@@ -79,6 +79,7 @@ func TestDefaults(t *testing.T) {
 		{"on timeout", m.Escalation.OnTimeout, 1},
 		{"deadline", m.Escalation.Deadline, 5 * time.Minute},
 		{"band", m.Escalation.Band, 0.5},
+		{"settle", m.Escalation.Settle, 2 * time.Second},
 		{"reversibility", m.Actions[0].Reversibility, 1.0},
 		{"importance", m.Actions[0].Importance, dancer.Normal},
 		{"true sets 1", m.Actions[0].Set[0].Value, 1.0},

@@ -280,6 +280,8 @@ func (m *manualReader) escalation(k keys) {
 		Deadline:  e.duration("deadline", defaultDeadline),
 		OnTimeout: m.actionRef(e, "on_timeout"),
 		Band:      e.number("band", defaultBand),
+		Settle:    e.duration("settle", dancer.Settle),
+		Settle:    e.duration("settle", dancer.Settle),
 	}
 }
 
