@@ -291,4 +291,3 @@ func TestNMEAFieldsAreUsable(t *testing.T) {
 		}
 	}
 }
-

@@ -114,16 +114,16 @@ func (r *gpioRig) Close() error {
 	return errors.Join(errs...)
 }
 
-// conform runs the suite over a kernel; make gives a world with a chip of its
+// conform runs the suite over a kernel; fresh gives a world with a chip of its
 // own for every test.
-func conform(t *testing.T, now func() time.Duration, make func(t *testing.T) (k *kernel, chip string, w world)) {
+func conform(t *testing.T, now func() time.Duration, fresh func(t *testing.T) (k *kernel, chip string, w world)) {
 	haltest.Suite{
 		Signals:    []hal.Signal{{Name: "bumper", Boolean: true}, {Name: "estop", Boolean: true}},
 		Outputs:    []hal.Output{{Name: "drive", Maximum: 1}, {Name: "brake", Maximum: 1, Safe: 1}},
 		Now:        now,
 		StartsSafe: true,
 		Open: func(t *testing.T) haltest.Rig {
-			k, chip, w := make(t)
+			k, chip, w := fresh(t)
 			return openRig(t, k, chip, w)
 		},
 	}.Run(t)
