@@ -71,12 +71,13 @@ func (q *Question) refresh() {
 // decides, as it applies a later one only if it is more restrictive, or if the
 // question was still open. Then comes what the robot says of the question.
 func (q *Question) derive() string {
-	ruled := ""
+	ruled, late := "", false
 	for i := range q.Rulings {
 		r := &q.Rulings[i]
 		if r.Ack == nil {
 			continue
 		}
+		late = late || r.Ack.Outcome == AckLate
 		switch {
 		case r.Ack.Outcome == AckApplied && r.Verdict == mesh.RuleApprove:
 			ruled = StatusApproved
@@ -95,6 +96,8 @@ func (q *Question) derive() string {
 		return StatusWithdrawn
 	case q.State == "timed-out":
 		return StatusTimedOut
+	case late: // the robot knows it as over, whatever became of that message
+		return StatusWithdrawn
 	case ruled == StatusDeferred:
 		return StatusDeferred
 	}

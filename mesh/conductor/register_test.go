@@ -112,6 +112,7 @@ func TestLife(t *testing.T) {
 		"escalated further stays open":      {{"rule 10 escalate", StatusOpen}, {"ack 10 kept", StatusOpen}},
 		"nobody answers":                    {{"timed-out", StatusTimedOut}, {approve(10), StatusTimedOut}, {"ack 10 late", StatusTimedOut}},
 		"deferred, then nobody answers":     {{"rule 10 defer", StatusOpen}, {"ack 10 applied", StatusDeferred}, {"timed-out", StatusTimedOut}},
+		"late means that it is over":        {{approve(10), StatusOpen}, {"ack 10 late", StatusWithdrawn}, {"timed-out", StatusTimedOut}},
 		"it passes by itself":               {{"withdrawn", StatusWithdrawn}},
 		"a repeated ack changes nothing":    {{approve(10), StatusOpen}, {"ack 10 applied", StatusApproved}, {"ack 10 late", StatusApproved}},
 	} {

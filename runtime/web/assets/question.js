@@ -160,7 +160,7 @@ function seen(card, view) {
   if (!signals.length) return box.replaceChildren();
   box.replaceChildren(h("span", { class: "muted" }, "It saw"), ...signals.map((signal) => signal.validity && signal.validity !== "valid"
     ? chip("bad", `${words(signal.name)} ${signal.validity}`)
-    : chip("plain", `${words(signal.name)} `, h("b", {}, number(signal.value)))));
+    : chip("plain", `${words(signal.name)} `, h("b", {}, number(signal.value)), signal.unit ? ` ${signal.unit}` : "")));
 }
 
 // draw builds the options anew and keeps the choice and the focus.
