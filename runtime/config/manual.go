@@ -281,7 +281,6 @@ func (m *manualReader) escalation(k keys) {
 		OnTimeout: m.actionRef(e, "on_timeout"),
 		Band:      e.number("band", defaultBand),
 		Settle:    e.duration("settle", dancer.Settle),
-		Settle:    e.duration("settle", dancer.Settle),
 	}
 }
 

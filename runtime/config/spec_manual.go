@@ -58,7 +58,6 @@ var escalationSection = section{
 	fields: []field{
 		{name: "hold", form: formText, doc: "action that applies while the question is open; default the fallback"},
 		{name: "deadline", form: formDuration, minimum: 1, maximum: 24 * 3600, doc: "how long the robot waits for a ruling, 1s to 24h; default 5m"},
-		{name: "settle", form: formDuration, minimum: 0.05, maximum: 60, doc: "how long a change must last before a question is withdrawn or told anew, 50ms to 1m; default 2s"},
 		{name: "on_timeout", form: formText, doc: "action at the deadline, unless it is vetoed; default the fallback"},
 		{name: "band", form: formNumber, maximum: 5, doc: "indices closer than this count as equal, 0 to 5; default 0.5"},
 		{name: "settle", form: formDuration, minimum: 0.01, maximum: 60, doc: "how long a change must last before a question is raised anew or closed, 10ms to 60s; default 2s"},
