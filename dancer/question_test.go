@@ -127,12 +127,12 @@ func (s *questionScript) rule(now time.Duration, f []string) string {
 // A fire that grows step by step is told no more often than the settling time,
 // and another value under its floor is told at once.
 func TestGrowingWorseIsToldAtTheSettlingTime(t *testing.T) {
-	m := &Manual{Values: []Value{{Name: "safety", Floor: 5, HasFloor: true}, {Name: "art", Floor: 3, HasFloor: true}},
-		Actions: []Action{{Name: "halt", Fallback: true}}, Escalation: EscalationPolicy{Settle: time.Second}}
-	q := NewQuestion(m, func() string { return "q" })
-	at := func(now time.Duration, safety, art float64) []Change {
-		d := Decision{Verdict: Verdict{Outcome: OutcomeUnderFloor, Option: "halt", Survivors: []string{"halt"}, Escalate: true},
-			Assessments: []Assessment{{Option: "halt", Indices: []Index{{Value: "safety", Worst: safety}, {Value: "art", Worst: art}}}}}
+	m := &dancer.Manual{Values: []dancer.Value{{Name: "safety", Floor: 5, HasFloor: true}, {Name: "art", Floor: 3, HasFloor: true}},
+		Actions: []dancer.Action{{Name: "halt", Fallback: true}}, Escalation: dancer.EscalationPolicy{Settle: time.Second}}
+	q := dancer.NewQuestion(m, func() string { return "q" })
+	at := func(now time.Duration, safety, art float64) []dancer.Change {
+		d := dancer.Decision{Verdict: dancer.Verdict{Outcome: dancer.OutcomeUnderFloor, Option: "halt", Survivors: []string{"halt"}, Escalate: true},
+			Assessments: []dancer.Assessment{{Option: "halt", Indices: []dancer.Index{{Value: "safety", Worst: safety}, {Value: "art", Worst: art}}}}}
 		return q.Observe(now, d)
 	}
 	told := len(at(0, 4.9, 9))
