@@ -2,6 +2,7 @@ package spine
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -67,22 +68,34 @@ func tune(log *slog.Logger) (undo func()) {
 // locked too.
 func lockMemory(log *slog.Logger) bool {
 	_ = unix.Prctl(unix.PR_SET_THP_DISABLE, 1, 0, 0, 0) // a kernel without them has nothing to turn off
-	everything := &unix.Rlimit{Cur: unix.RLIM_INFINITY, Max: unix.RLIM_INFINITY}
-	var limit unix.Rlimit
-	if unix.Setrlimit(unix.RLIMIT_MEMLOCK, everything) != nil &&
-		(unix.Getrlimit(unix.RLIMIT_MEMLOCK, &limit) != nil || limit.Cur < 1<<30) {
-		// Under a small limit every later mmap of the Go runtime could be refused.
-		log.Warn("memory is not locked: a reflex can wait for the disk when memory is short",
-			"cause", "RLIMIT_MEMLOCK is too small", "cure", "systemd: LimitMEMLOCK=infinity, or: sudo setcap cap_sys_nice,cap_ipc_lock+ep "+programPath())
-		return false
-	}
 	dropProgramPages()
-	if err := unix.Mlockall(unix.MCL_CURRENT | unix.MCL_FUTURE | unix.MCL_ONFAULT); err != nil {
+	err := errLimit
+	if mayLock() {
+		err = unix.Mlockall(unix.MCL_CURRENT | unix.MCL_FUTURE | unix.MCL_ONFAULT)
+	}
+	if err != nil {
 		log.Warn("memory is not locked: a reflex can wait for the disk when memory is short",
-			"cause", err, "cure", "systemd: LimitMEMLOCK=infinity")
+			"cause", err, "cure", "systemd: LimitMEMLOCK=infinity, or: sudo setcap cap_sys_nice,cap_ipc_lock+ep "+programPath())
 		return false
 	}
 	return true
+}
+
+// errLimit is why memory is better not locked: under a small limit every later
+// mmap of the Go runtime could be refused.
+var errLimit = errors.New("RLIMIT_MEMLOCK is too small")
+
+// mayLock says whether memory can be locked without a limit that matters.
+func mayLock() bool {
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var data [2]unix.CapUserData
+	if unix.Capget(&header, &data[0]) == nil && data[0].Effective&(1<<unix.CAP_IPC_LOCK) != 0 {
+		return true
+	}
+	var limit unix.Rlimit
+	everything := &unix.Rlimit{Cur: unix.RLIM_INFINITY, Max: unix.RLIM_INFINITY}
+	return unix.Setrlimit(unix.RLIMIT_MEMLOCK, everything) == nil ||
+		unix.Getrlimit(unix.RLIMIT_MEMLOCK, &limit) == nil && limit.Cur >= 1<<30
 }
 
 // dropProgramPages lets go of the clean pages of files that are mapped read
