@@ -196,7 +196,7 @@ func (l *loop) lookAtBrain(now time.Duration) {
 	if fd := w.pidfd.Swap(0); fd > 0 {
 		l.dropPidfd()
 		w.pid = int(fd)
-		if err := l.poller.watch(w.pid, unix.EPOLLIN, tokenPid); err != nil {
+		if err := l.poller.watch(w.pid, tokenPid); err != nil {
 			l.dropPidfd()
 		}
 	}

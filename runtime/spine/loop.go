@@ -4,8 +4,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"dancer/hal"
 	"dancer/runtime/link"
 )
@@ -80,26 +78,26 @@ func (l *loop) begin(latches []int) error {
 }
 
 func (l *loop) register() error {
-	if err := l.poller.watch(l.inbox.FD(), unix.EPOLLIN, tokenInbox); err != nil {
+	if err := l.poller.watch(l.inbox.FD(), tokenInbox); err != nil {
 		return err
 	}
-	if err := l.poller.watch(l.ends.ToSpine.FD(), unix.EPOLLIN, tokenBrain); err != nil {
+	if err := l.poller.watch(l.ends.ToSpine.FD(), tokenBrain); err != nil {
 		return err
 	}
 	if l.control != nil {
-		if err := l.poller.watch(l.control.fd, unix.EPOLLIN, tokenControl); err != nil {
+		if err := l.poller.watch(l.control.fd, tokenControl); err != nil {
 			return err
 		}
 	}
 	for i := range l.hardware.ports {
 		if p := &l.hardware.ports[i]; p.open {
-			if err := l.poller.watch(p.stream.Fd(), unix.EPOLLIN, tokenPort+i); err != nil {
+			if err := l.poller.watch(p.stream.Fd(), tokenPort+i); err != nil {
 				return err
 			}
 		}
 	}
 	for i, in := range l.hardware.inputs {
-		if err := l.poller.watch(in.Fd(), unix.EPOLLIN, tokenInput+i); err != nil {
+		if err := l.poller.watch(in.Fd(), tokenInput+i); err != nil {
 			return err
 		}
 	}
@@ -172,7 +170,7 @@ func (l *loop) due(now time.Duration) {
 	l.core.tick(now)
 	if l.brainMuted && now >= l.wakesFrom+wakeWindow {
 		l.brainMuted = false
-		_ = l.poller.watch(l.ends.ToSpine.FD(), unix.EPOLLIN, tokenBrain) // as at the start
+		_ = l.poller.watch(l.ends.ToSpine.FD(), tokenBrain) // as at the start
 	}
 }
 
@@ -280,7 +278,7 @@ func (l *loop) portGone(i int, now time.Duration) {
 
 func (l *loop) portBack(i int, now time.Duration) {
 	p := &l.hardware.ports[i]
-	if err := l.poller.watch(p.stream.Fd(), unix.EPOLLIN, tokenPort+i); err != nil {
+	if err := l.poller.watch(p.stream.Fd(), tokenPort+i); err != nil {
 		l.opener.want(i)
 		return
 	}

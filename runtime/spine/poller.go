@@ -43,7 +43,7 @@ func newPoller() (*poller, error) {
 		return nil, fmt.Errorf("create timer: %w", err)
 	}
 	p := &poller{epoll: epoll, timer: timer, armed: never}
-	if err := p.watch(timer, unix.EPOLLIN, tokenTimer); err != nil {
+	if err := p.watch(timer, tokenTimer); err != nil {
 		return nil, errors.Join(err, p.close())
 	}
 	return p, nil
@@ -51,9 +51,9 @@ func newPoller() (*poller, error) {
 
 func (p *poller) close() error { return errors.Join(unix.Close(p.timer), unix.Close(p.epoll)) }
 
-// watch adds a descriptor.
-func (p *poller) watch(fd int, events uint32, token int) error {
-	e := unix.EpollEvent{Events: events, Fd: int32(token)}
+// watch adds a descriptor, for reading.
+func (p *poller) watch(fd, token int) error {
+	e := unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(token)}
 	if err := unix.EpollCtl(p.epoll, unix.EPOLL_CTL_ADD, fd, &e); err != nil {
 		return fmt.Errorf("watch descriptor: %w", err)
 	}

@@ -105,7 +105,6 @@ type running struct {
 	poller   *poller
 	inbox    *link.Wake
 	control  *controlSocket
-	link     string // to the control socket
 	loop     *loop
 	latches  []int
 	closers  []func() error // in the order of opening

@@ -79,7 +79,7 @@ func newFormat(text string) format { return bytes.Split([]byte(text), []byte("{v
 func (f format) append(b []byte, value float64) []byte {
 	for i, part := range f {
 		if i > 0 {
-			b = strconv.AppendFloat(b, value, 'f', -1, 64)
+			b = strconv.AppendFloat(b, value+0, 'f', -1, 64) // -0 becomes 0
 		}
 		b = append(b, part...)
 	}
