@@ -184,8 +184,8 @@ func TestLists(t *testing.T) {
 	}
 	for name, cmd := range map[string]*cobra.Command{"agents": newAgents(), "escalations": newEscalations(), "status": newStatus()} {
 		out, code, err := command(cmd, "--json", "--conductor", s.URL)
-		var any map[string]any
-		if code != 0 || json.Unmarshal([]byte(out), &any) != nil {
+		var object map[string]any
+		if code != 0 || json.Unmarshal([]byte(out), &object) != nil {
 			t.Errorf("%s --json: %v %s", name, err, out)
 		}
 	}

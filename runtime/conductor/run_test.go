@@ -206,18 +206,18 @@ func (r *robot) ask() mesh.Escalation {
 	return e
 }
 
-// answer takes one ruling or request and acknowledges it.
+// answer takes one ruling or request and acknowledges it. It may run beside the
+// test's own goroutine.
 func (r *robot) answer(outcome string) mesh.Envelope {
-	r.t.Helper()
 	select {
 	case e := <-r.rulings:
-		err := r.client.Publish(r.t.Context(), mesh.Topic(cell, r.name, mesh.KindAck), false, r.payload(mesh.KindAck, mesh.Ack{Of: e.ID, Outcome: outcome, Running: "extinguish"}))
+		err := r.client.Publish(context.Background(), mesh.Topic(cell, r.name, mesh.KindAck), false, r.payload(mesh.KindAck, mesh.Ack{Of: e.ID, Outcome: outcome, Running: "extinguish"}))
 		if err != nil {
-			r.t.Fatal(err)
+			r.t.Error(err)
 		}
 		return e
 	case <-time.After(20 * time.Second):
-		r.t.Fatal("no ruling came")
+		r.t.Error("no ruling came")
 	}
 	return mesh.Envelope{}
 }
@@ -285,11 +285,13 @@ func TestAgentsAndRequests(t *testing.T) {
 		return list.Agents
 	}
 	until(t, "the robot is alive", func() bool { a := agents(); return len(a) == 1 && a[0].Alive && a[0].State != nil })
-	go bot.answer("refused")
+	done := make(chan mesh.Envelope, 1)
+	go func() { done <- bot.answer("refused") }()
 	var receipt web.Receipt
 	if code := c.call("POST", "/api/v1/agents/gallery-bot-1/start?wait=20s", `{"by":"Ada"}`, &receipt); code != http.StatusAccepted || receipt.Ack == nil || receipt.Ack.Outcome != "refused" {
 		t.Errorf("%d %+v", code, receipt)
 	}
+	<-done
 	var p web.Problem
 	if code := c.call("POST", "/api/v1/agents/nobody/stop", `{"by":"Ada"}`, &p); code != http.StatusNotFound || !strings.Contains(p.Detail, "nobody") {
 		t.Errorf("%d %+v", code, p)

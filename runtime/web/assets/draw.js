@@ -134,19 +134,26 @@ export function chip(kind, ...children) {
 // updated in place, so that focus and what people typed stay.
 export function keyed(parent, items, key, make, update) {
   const have = new Map([...parent.children].map((node) => [node.dataset.key, node]));
+  const wanted = new Set(items.map((item) => String(key(item))));
+  for (const [id, node] of have) if (!wanted.has(id)) node.remove();
   let previous = null;
   for (const item of items) {
     const id = String(key(item));
     let node = have.get(id);
-    have.delete(id);
     if (!node) {
       node = make(item);
       node.dataset.key = id;
     }
     update?.(node, item);
     const next = previous ? previous.nextElementSibling : parent.firstElementChild;
-    if (next !== node) parent.insertBefore(node, next);
+    if (next !== node) place(parent, node, next);
     previous = node;
   }
-  for (const node of have.values()) node.remove();
+}
+
+// place moves a node; a moved node loses the focus, so it is given back.
+function place(parent, node, next) {
+  const focused = node.contains(document.activeElement) ? document.activeElement : null;
+  parent.insertBefore(node, next);
+  focused?.focus({ preventScroll: true });
 }
