@@ -42,7 +42,7 @@ type Signal struct {
 	Name       string
 	Boolean    bool          // true for GPIO inputs: values are 0 and 1
 	Unit       string        // as written in YAML, e.g. "m"; "" is dimensionless
-	Minimum    float64       // inclusive, in Unit
+	Minimum    float64       // inclusive, in Unit; Minimum >= Maximum: the range is not checked
 	Maximum    float64       // inclusive, in Unit
 	StaleAfter time.Duration // 0: never stale (edge-driven GPIO inputs)
 	StuckAfter time.Duration // 0: not checked

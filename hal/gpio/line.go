@@ -26,7 +26,9 @@ func (l Line) String() string {
 	return fmt.Sprintf("%s/%d", l.Chip, l.Offset)
 }
 
-// Pull is the bias of an input.
+// Pull is the bias of an input. The kernel grants it on a chip that has none as
+// well, and nothing tells: where a cut wire must read as a hit, measure it once,
+// or wire a resistor.
 type Pull uint8
 
 // The biases. The zero value leaves the line as the board has it.
