@@ -101,7 +101,7 @@ escalation: {hold: halt, deadline: 5m, on_timeout: halt, settle: 200ms}
 
 // startAskers starts the robots and gives their event files. Their first
 // question comes when they have been up for twelve seconds.
-func startAskers(w *world, broker string) []string {
+func startAskers(w *world, broker string) (files []string, robots []*process) {
 	w.Helper()
 	var scenario strings.Builder
 	for i := range episodes {
@@ -110,7 +110,6 @@ func startAskers(w *world, broker string) []string {
 	}
 	w.file("askers/manual.yaml", askerManual)
 	w.file("askers/episodes.scenario", scenario.String())
-	var files []string
 	for i := range askers {
 		name := fmt.Sprintf("asker-%d", i)
 		wiring := fmt.Sprintf(`robot: %s
@@ -131,10 +130,10 @@ listen: "off"
 `, name, broker)
 		path := w.file("askers/"+name+".yaml", wiring)
 		events := filepath.Join(w.dir, name+".events")
-		w.start("run", path, "--data", filepath.Join(w.dir, name+".data"), "--events", events)
+		robots = append(robots, w.start("run", path, "--data", filepath.Join(w.dir, name+".data"), "--events", events))
 		files = append(files, events)
 	}
-	return files
+	return files, robots
 }
 
 // question is the part of an escalation that the test looks at.
@@ -185,21 +184,30 @@ func TestEndToEndBrokerOutage(t *testing.T) {
 	broker := newMosquitto(w, "")
 	listen := w.freePort()
 	conductor := w.start("conductor", "--scope", "cell", "--listen", listen, "--broker", "mqtt://"+broker.address, "--data", filepath.Join(w.dir, "conductor"))
-	files := startAskers(w, broker.address)
+	files, robots := startAskers(w, broker.address)
+	running := func() {
+		for _, p := range append(robots, conductor) {
+			if p.ended() {
+				t.Fatalf("%v ended", p.cmd.Args)
+			}
+		}
+	}
 	w.until(60*time.Second, "all robots are online at the conductor", func() bool {
+		running()
 		online := 0
 		for _, a := range w.agents(listen) {
 			if a.Connection == "ONLINE" {
 				online++
 			}
 		}
-		return online == askers || conductor.ended()
+		return online == askers
 	})
 
 	broker.down()
 	outage := time.Now()
 	var ids []string
 	w.until(120*time.Second, fmt.Sprintf("%d questions raised", questionsWanted), func() bool {
+		running()
 		time.Sleep(500 * time.Millisecond) // reading the event files is not free
 		ids = w.raised(files, outage)
 		return len(ids) >= questionsWanted && time.Since(outage) >= 30*time.Second
