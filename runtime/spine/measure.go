@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"syscall"
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
@@ -83,13 +84,19 @@ func MeasureLatency(ctx context.Context, cfg MeasureConfig) (Measurement, error)
 	return m, nil
 }
 
+// startLoad starts a program in a process group of its own, so that what it
+// started ends with it.
 func startLoad(cmd *exec.Cmd) (end func(), err error) {
+	if cmd.SysProcAttr == nil {
+		cmd.SysProcAttr = &syscall.SysProcAttr{}
+	}
+	cmd.SysProcAttr.Setpgid = true
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
 	return func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait() // it was killed
+		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // its group, not reaped yet
+		_ = cmd.Wait()                                      // it was killed
 	}, nil
 }
 

@@ -2,10 +2,35 @@ package spine
 
 import (
 	"context"
+	"errors"
+	"io"
 	"os"
 	"os/exec"
 	"testing"
+	"time"
 )
+
+// TestLoadEndsWithItsChildren starts a load whose child holds a pipe open: the
+// pipe ends only when the child does.
+func TestLoadEndsWithItsChildren(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	cmd := exec.Command("sh", "-c", "sleep 1000 & wait")
+	cmd.Stdout = w
+	end, err := startLoad(cmd)
+	w.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	end()
+	r.SetReadDeadline(time.Now().Add(patient))
+	if _, err := r.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+		t.Errorf("something of the load is still there: %v", err)
+	}
+}
 
 func TestMeasureLatency(t *testing.T) {
 	m, err := MeasureLatency(context.Background(), MeasureConfig{
