@@ -36,6 +36,17 @@ type client struct {
 	url       string
 	tokenFile string
 	caFile    string
+	what      string // who is asked, for messages; "" is conductor
+	flag      string // the flag that gives its address; "" is --conductor
+}
+
+// words name who is asked, the flag of its address and the command that starts
+// one.
+func (c *client) words() (what, flag, start string) {
+	if c.what == "" {
+		return "conductor", "--conductor", "dancer conductor"
+	}
+	return c.what, c.flag, "dancer run ROBOT.yaml"
 }
 
 // flags declares --conductor, --token-file and --ca-file.
@@ -63,7 +74,8 @@ func (c *client) post(ctx context.Context, path string, body any) (web.Receipt, 
 func (c *client) do(ctx context.Context, method, path string, body []byte, into any) error {
 	base, err := url.Parse(c.url)
 	if err != nil || (base.Scheme != "http" && base.Scheme != "https") || base.Host == "" {
-		return exitError{exitUsage, fmt.Errorf("read --conductor %q: no address (write %s)", c.url, defaultConductor)}
+		_, flag, _ := c.words()
+		return exitError{exitUsage, fmt.Errorf("read %s %q: no address (write %s)", flag, plain(c.url), defaultConductor)}
 	}
 	ctx, cancel := context.WithTimeout(ctx, clientTimeout)
 	defer cancel()
@@ -117,19 +129,20 @@ func (c *client) transport() (*http.Transport, error) {
 	return t, nil
 }
 
-// unreached says why no conductor answered, and what to do.
+// unreached says why nobody answered, and what to do.
 func (c *client) unreached(err error) error {
+	what, flag, start := c.words()
 	var unknown x509.UnknownAuthorityError
 	var timeout net.Error
 	switch {
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return fmt.Errorf("ask conductor %s: nothing answers there (start one with `dancer conductor`, or give its address with --conductor)", c.url)
+		return fmt.Errorf("ask %s %s: nothing answers there (start one with `%s`, or give its address with %s)", what, c.url, start, flag)
 	case errors.As(err, &unknown):
-		return fmt.Errorf("ask conductor %s: its certificate is not known here (give it with --ca-file)", c.url)
+		return fmt.Errorf("ask %s %s: its certificate is not known here (give it with --ca-file)", what, c.url)
 	case errors.As(err, &timeout) && timeout.Timeout():
-		return fmt.Errorf("ask conductor %s: no answer within %s (is it the right address? give it with --conductor)", c.url, clientTimeout)
+		return fmt.Errorf("ask %s %s: no answer within %s (is it the right address? give it with %s)", what, c.url, clientTimeout, flag)
 	}
-	return fmt.Errorf("ask conductor %s: %w (give its address with --conductor)", c.url, err)
+	return fmt.Errorf("ask %s %s: %w (give its address with %s)", what, c.url, err, flag)
 }
 
 // read takes an answer: a document, or an error document with its own words.
@@ -142,20 +155,22 @@ func (c *client) read(response *http.Response, into any) error {
 		return c.refused(response.StatusCode, raw)
 	}
 	if err := json.Unmarshal(raw, into); err != nil {
-		return exitError{exitJob, fmt.Errorf("read answer of %s: not a dancer's answer: %w (is it the right address? give it with --conductor)", c.url, err)}
+		_, flag, _ := c.words()
+		return exitError{exitJob, fmt.Errorf("read answer of %s: not a dancer's answer: %w (is it the right address? give it with %s)", c.url, err, flag)}
 	}
 	return nil
 }
 
 func (c *client) refused(status int, raw []byte) error {
+	what, flag, _ := c.words()
 	var p web.Problem
 	if json.Unmarshal(raw, &p) != nil || p.Detail == "" {
-		return exitError{exitJob, fmt.Errorf("ask conductor %s: it answered %d %s (is it the right address? give it with --conductor)", c.url, status, http.StatusText(status))}
+		return exitError{exitJob, fmt.Errorf("ask %s %s: it answered %d %s (is it the right address? give it with %s)", what, c.url, status, http.StatusText(status), flag)}
 	}
 	p.Detail, p.Hint = plain(p.Detail), plain(p.Hint)
 	switch status {
 	case http.StatusUnauthorized:
-		return exitError{exitJob, fmt.Errorf("ask conductor %s: it asks for a token (give it with --token-file)", c.url)}
+		return exitError{exitJob, fmt.Errorf("ask %s %s: it asks for a token (give it with --token-file)", what, c.url)}
 	case http.StatusBadRequest, http.StatusUnprocessableEntity:
 		return exitError{exitUsage, p}
 	}

@@ -27,12 +27,6 @@ type post struct {
 	dropped  atomic.Uint64 // messages that made no sense
 }
 
-// outboxPort narrows the store's outbox to what the client asks for.
-type outboxPort struct{ *bolt.Outbox }
-
-// Put stores an item alone.
-func (o outboxPort) Put(ctx context.Context, item mesh.Item) error { return o.Outbox.Put(ctx, item) }
-
 // envelope wraps a body under the conductor's name.
 func (p *post) envelope(id string, kind mesh.Kind, body any) ([]byte, error) {
 	e, err := mesh.NewWithID(id, kind, p.from, p.sequence.Add(1), time.Now(), body)
@@ -134,7 +128,7 @@ func (s *service) keep(ctx context.Context, questions []core.Question, messages 
 // again by their robot, requests are answered as not delivered.
 func (s *service) send(ctx context.Context, m core.Message) error {
 	if m.Durable {
-		s.client.Resume(m.ID)
+		s.client.Send(m.ID)
 		return nil
 	}
 	id := m.ID

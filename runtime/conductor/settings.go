@@ -20,7 +20,7 @@ func (s *service) clientOptions() (mqtt.Options, error) {
 	o := mqtt.Options{
 		Broker: s.brokerURL(), ClientID: clientID(c), Username: c.Username,
 		Presence:    mqtt.Presence{Topic: mesh.Topic(c.Cell, mesh.ConductorAgent, mesh.KindConnection), Message: s.presence},
-		Outbox:      outboxPort{s.store.Outbox()},
+		Outbox:      s.store.Outbox(),
 		RefusedHint: "check username and password_file in conductor.yaml", GiveUpWhenRefused: true,
 		Log: s.log,
 	}
