@@ -161,9 +161,6 @@ func (c *Client) Send(id string) {
 	c.rouse()
 }
 
-// Resume is the former name of Send, until no caller uses it.
-func (c *Client) Resume(id string) { c.Send(id) }
-
 // Acked takes an item out of the outbox: its receiver has it. An unknown id is
 // no error.
 func (c *Client) Acked(id string) error {

@@ -31,12 +31,6 @@ type mail struct {
 // defaultBroker is what `broker: auto` means.
 const defaultBroker = "mqtt://127.0.0.1:1883"
 
-// outboxPort narrows the store's outbox to what the client asks for.
-type outboxPort struct{ *bolt.Outbox }
-
-// Put stores an item alone.
-func (o outboxPort) Put(ctx context.Context, item mesh.Item) error { return o.Outbox.Put(ctx, item) }
-
 func (b *brain) newMail() (*mail, error) {
 	m := &mail{
 		outbox: b.archive.store.Outbox(), ids: b.ids, cell: b.robot.Cell, name: b.robot.Name,
@@ -48,7 +42,7 @@ func (b *brain) newMail() (*mail, error) {
 	}
 	options := mqtt.Options{
 		Broker: link.Broker, ClientID: clientID(b.robot.Cell, b.robot.Name), Username: link.Username,
-		Outbox: outboxPort{m.outbox}, Log: b.log, OnConnected: b.stateChanged,
+		Outbox: m.outbox, Log: b.log, OnConnected: b.stateChanged,
 		Presence: mqtt.Presence{Topic: m.topic(mesh.KindConnection), Message: m.presence},
 	}
 	if options.Broker == "auto" {
@@ -122,7 +116,7 @@ func (m *mail) send(ctx context.Context, kind mesh.Kind, body any, with ...stora
 		return err
 	}
 	if m.client != nil {
-		m.client.Resume(id)
+		m.client.Send(id)
 	}
 	return nil
 }
