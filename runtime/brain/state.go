@@ -8,7 +8,6 @@ import (
 	"dancer/dancer"
 	"dancer/hal"
 	"dancer/mesh"
-	"dancer/runtime/link"
 )
 
 // modeDryRun is how a robot in commissioning names its mode.
@@ -111,9 +110,3 @@ const (
 	stateAtMost  = 200 * time.Millisecond
 	stateAtLeast = 30 * time.Second
 )
-
-// running says whether an operator has started the robot.
-func (b *brain) running() bool {
-	status, ok := b.ends.Segment.LoadStatus()
-	return ok && status.Mode == link.ModeRunning
-}

@@ -102,17 +102,15 @@ func (s *supervisor) preferBrain() {
 
 // live runs one brain to its end.
 func (s *supervisor) live(ctx context.Context, generation uint64) (time.Duration, string) {
-	cmd := s.command()
-	cmd.ExtraFiles = s.ends.Files()
 	pidfd := -1
-	if cmd.SysProcAttr == nil {
-		cmd.SysProcAttr = &syscall.SysProcAttr{}
-	}
-	cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL
-	cmd.SysProcAttr.Setpgid = true // a Ctrl-C on the terminal is for the spine
-	cmd.SysProcAttr.PidFD = &pidfd
 	begin := time.Now()
-	if err := cmd.Start(); err != nil {
+	cmd, err := s.start(&pidfd)
+	if errors.Is(err, syscall.EINVAL) {
+		// qemu-user refuses a pidfd from clone. Without one the loop learns of the
+		// brain's end when it has been reaped, a little later.
+		cmd, err = s.start(nil)
+	}
+	if err != nil {
 		s.exit.Store(127)
 		return 0, err.Error()
 	}
@@ -121,12 +119,25 @@ func (s *supervisor) live(ctx context.Context, generation uint64) (time.Duration
 		s.wakeLoop()
 	}
 	s.log.Info("brain started", "pid", cmd.Process.Pid, "start", generation)
-	err := s.wait(ctx, cmd)
+	err = s.wait(ctx, cmd)
 	if fd := s.pidfd.Swap(0); fd > 0 { // the loop was too late to want it
 		unix.Close(int(fd))
 	}
 	s.exit.Store(exitCode(cmd))
 	return time.Since(begin), reason(err)
+}
+
+// start starts a brain that dies with this thread; pidfd may be nil.
+func (s *supervisor) start(pidfd *int) (*exec.Cmd, error) {
+	cmd := s.command()
+	cmd.ExtraFiles = s.ends.Files()
+	if cmd.SysProcAttr == nil {
+		cmd.SysProcAttr = &syscall.SysProcAttr{}
+	}
+	cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL
+	cmd.SysProcAttr.Setpgid = true // a Ctrl-C on the terminal is for the spine
+	cmd.SysProcAttr.PidFD = pidfd
+	return cmd, cmd.Start()
 }
 
 // wait reaps the brain. When the context ends it asks, then kills.
