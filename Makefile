@@ -37,7 +37,7 @@ bench: ## figures of docs/benchmarks.md that need one process
 	go test -p 1 -run '^$$' -bench . -benchmem ./...
 
 bench-spine: ## figures of docs/benchmarks.md that need the real program (8 min, quiet machine, root)
-	DANCER_FIGURES=1 go test -count=1 -timeout 30m -v -run 'TestFigures' ./cmd/dancer
+	DANCER_FIGURES=1 go test -p 1 -count=1 -timeout 30m -v -run TestFigures ./runtime/spine ./cmd/dancer
 
 cross: $(CROSS:%=dist/dancer-%) ## static binaries for the boards, in dist/
 

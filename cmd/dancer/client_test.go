@@ -150,7 +150,7 @@ func TestAnswerWrongly(t *testing.T) {
 		{[]string{"ZZZZ", "deny"}, exitUsage, "find question \"ZZZZ\": no open question has this id or ends with it (list them with `dancer escalations`; give at least 4 characters)"},
 		{[]string{s.question, "approve", "--option", "fly"}, exitUsage, "invalid message: rule on " + s.question + `: no option "fly" (the options are halt, extinguish)`},
 		{[]string{s.question}, exitUsage, "accepts 2 arg(s), received 1"},
-		{[]string{"01JBMTSEVM0000000000000001", "deny"}, exitJob, `show "01JBMTSEVM0000000000000001": unknown question (list what there is with GET /api/v1/agents or /api/v1/escalations?state=all)`},
+		{[]string{"01JBMTSEVM0000000000000001", "deny"}, exitJob, `show "01JBMTSEVM0000000000000001": unknown question (list what there is with GET /api/v1/agents, /api/v1/decisions or /api/v1/escalations?state=all)`},
 	} {
 		_, code, err := command(newAnswer(), append(c.args, "--conductor", s.URL)...)
 		if code != c.code || err == nil || err.Error() != c.want {

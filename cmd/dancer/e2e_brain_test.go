@@ -396,6 +396,20 @@ func TestEndToEndDryRun(t *testing.T) {
 	b.until(20*time.Second, "stored decisions", func() bool { return len(b.records()) > 5 })
 	b.distance(0.20)
 	b.until(5*time.Second, "a reflex", func() bool { return len(b.told("reflex")) > 0 })
+	page := "http://" + b.listen
+	for id := range b.records() {
+		for _, args := range [][]string{{"why", "--robot", page}, {"why", id, "--robot", page}} {
+			code, stdout, stderr := w.once(args...)
+			if code != 0 || !strings.Contains(stdout, " of dry-bot at ") || !strings.Contains(stdout, "\nwhy: ") || !strings.Contains(stdout, "\noption halt") ||
+				(len(args) == 4 && !strings.Contains(stdout, "decision "+id)) {
+				t.Errorf("dancer %q: exit %d\n%s%s", args, code, stdout, stderr)
+			}
+		}
+		break
+	}
+	if code, _, stderr := w.once("why", "nonsense", "--robot", page); code != 1 || !strings.Contains(stderr, `unknown decision (list what there is with GET /api/v1/agents, /api/v1/decisions`) {
+		t.Errorf("an unknown decision: exit %d, %s", code, stderr)
+	}
 	p.stop()
 	b.stopFeed()
 	if lines := b.motor.all(""); len(lines) > 0 {

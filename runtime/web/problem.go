@@ -38,7 +38,7 @@ func problemOf(err error) Problem {
 	case errors.As(err, &p):
 		return p
 	case errors.Is(err, conductor.ErrUnknown):
-		return problem(http.StatusNotFound, "unknown", err.Error(), "list what there is with GET /api/v1/agents or /api/v1/escalations?state=all")
+		return problem(http.StatusNotFound, "unknown", err.Error(), "list what there is with GET /api/v1/agents, /api/v1/decisions or /api/v1/escalations?state=all")
 	case errors.Is(err, conductor.ErrStands):
 		return problem(http.StatusConflict, "stricter-ruling", err.Error(), "")
 	case errors.Is(err, conductor.ErrNotThere):
