@@ -39,6 +39,13 @@ func Run(parent context.Context, o Options) error {
 	if o.DataDir, err = dataFolder(o.DataDir, robot.Name); err != nil {
 		return err
 	}
+	_, closeEvents, err := openEvents(o.Events) // the brain's; here to refuse a wrong path before anything starts
+	if err != nil {
+		return err
+	}
+	if err := closeEvents(); err != nil {
+		return fmt.Errorf("open events: %w", err)
+	}
 	executable, err := os.Executable()
 	if err != nil {
 		return fmt.Errorf("find this program: %w", err)
@@ -136,7 +143,7 @@ func openEvents(name string) (io.Writer, func() error, error) {
 	}
 	file, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644)
 	if err != nil {
-		return nil, nil, fmt.Errorf("open events: %w", err)
+		return nil, nil, fmt.Errorf("open events: %w: give --events a file that can be written", err)
 	}
 	return file, file.Close, nil
 }

@@ -101,7 +101,7 @@ escalation: {hold: halt, deadline: 5m, on_timeout: halt, settle: 200ms}
 
 // startAskers starts the robots and gives their event files. Their first
 // question comes when they have been up for twelve seconds.
-func startAskers(w *world, broker string) (files []string, robots []*process) {
+func startAskers(w *world, broker string, count int) (files []string, robots []*process) {
 	w.Helper()
 	var scenario strings.Builder
 	for i := range episodes {
@@ -110,7 +110,7 @@ func startAskers(w *world, broker string) (files []string, robots []*process) {
 	}
 	w.file("askers/manual.yaml", askerManual)
 	w.file("askers/episodes.scenario", scenario.String())
-	for i := range askers {
+	for i := range count {
 		name := fmt.Sprintf("asker-%d", i)
 		wiring := fmt.Sprintf(`robot: %s
 board: sim
@@ -184,7 +184,7 @@ func TestEndToEndBrokerOutage(t *testing.T) {
 	broker := newMosquitto(w, "")
 	listen := w.freePort()
 	conductor := w.start("conductor", "--scope", "cell", "--listen", listen, "--broker", "mqtt://"+broker.address, "--data", filepath.Join(w.dir, "conductor"))
-	files, robots := startAskers(w, broker.address)
+	files, robots := startAskers(w, broker.address, askers)
 	running := func() {
 		for _, p := range append(robots, conductor) {
 			if p.ended() {

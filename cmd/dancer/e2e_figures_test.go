@@ -220,23 +220,26 @@ func TestFiguresEscalation(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = stream.Body.Close() }()
-	startAskers(w, broker)
+	startAskers(w, broker, 1)
 	var all, answered []time.Duration
 	seen := map[string]bool{}
 	lines := bufio.NewScanner(stream.Body)
 	lines.Buffer(nil, 4<<20)
-	for end := time.Now().Add(70 * time.Second); len(all) < questionsWanted && time.Now().Before(end) && lines.Scan(); {
+	for end := time.Now().Add(70 * time.Second); len(all) < episodes-2 && time.Now().Before(end) && lines.Scan(); {
 		data, ok := bytes.CutPrefix(lines.Bytes(), []byte("data: "))
 		if !ok || !bytes.Contains(data, []byte(`"raised_at"`)) {
 			continue
 		}
-		var q struct {
-			ID       string    `json:"id"`
-			Status   string    `json:"status"`
-			State    string    `json:"state"`
-			RaisedAt time.Time `json:"raised_at"`
+		var event struct {
+			Kind string `json:"kind"`
+			Data struct {
+				ID       string    `json:"id"`
+				State    string    `json:"state"`
+				RaisedAt time.Time `json:"raised_at"`
+			} `json:"data"`
 		}
-		if json.Unmarshal(data, &q) != nil || q.ID == "" || q.State != "open" || seen[q.ID] {
+		q := &event.Data
+		if json.Unmarshal(data, &event) != nil || event.Kind != "escalation" || q.State != "open" || seen[q.ID] {
 			continue
 		}
 		seen[q.ID] = true
