@@ -240,20 +240,22 @@ func TestPresence(t *testing.T) {
 			})
 		})
 		until(t, "watcher connected", watcher.Connected)
-		robot, err := mqtt.New(mqtt.Options{Broker: b.url(), ClientID: "robot", Presence: mqtt.Presence{
-			Topic: "dancer/v1/hall/bot/connection", Message: func(state string) []byte { return []byte(state) }}})
-		if err != nil {
-			t.Fatal(err)
+		for range 20 { // an end just after ONLINE, while the client is still greeting, is one now and then
+			robot, err := mqtt.New(mqtt.Options{Broker: b.url(), ClientID: "robot", Presence: mqtt.Presence{
+				Topic: "dancer/v1/hall/bot/connection", Message: func(state string) []byte { return []byte(state) }}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithCancel(context.Background())
+			done := make(chan error, 1)
+			go func() { done <- robot.Run(ctx) }()
+			expect(t, states, mesh.Online)
+			cancel()
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+			expect(t, states, mesh.Offline)
 		}
-		ctx, cancel := context.WithCancel(context.Background())
-		done := make(chan error, 1)
-		go func() { done <- robot.Run(ctx) }()
-		expect(t, states, mesh.Online)
-		cancel()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-		expect(t, states, mesh.Offline)
 	})
 }
 

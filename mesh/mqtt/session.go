@@ -29,11 +29,12 @@ func (c *Client) runSession(ctx context.Context) (connected bool, err error) {
 	lost := make(chan error, 1)
 	session := paho.NewClient(c.sessionOptions(ctx, lost))
 	defer session.Disconnect(quiesceMS)
-	err = c.connect(ctx, session)
-	if err == nil {
-		err = c.greet(ctx, session)
+	if err = c.connect(ctx, session); err != nil {
+		c.detach(ctx, err)
+		return false, err
 	}
-	if err != nil {
+	if err = c.greet(ctx, session); err != nil {
+		c.farewell(session) // ONLINE may be there already, and an orderly end fires no last will
 		c.detach(ctx, err)
 		return false, err
 	}
