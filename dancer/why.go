@@ -21,13 +21,13 @@ func (l *ladder) headline(v *Verdict, winner *contender) string {
 	switch v.Outcome {
 	case OutcomeUnderFloor:
 		if v.DecidedBy == "fallback" {
-			return name + " runs: every option is under a floor and an index is unknown, so the fallback is chosen"
+			return name + " is chosen: every option is under a floor and an index is unknown, so the fallback is chosen"
 		}
-		return name + " runs: every option is under a floor and it violates them least"
+		return name + " is chosen: every option is under a floor and it violates them least"
 	case OutcomeHold:
 		return "go on as now (" + name + "): " + l.against(false)
 	}
-	return name + " runs: " + l.against(true)
+	return name + " is chosen: " + l.against(true)
 }
 
 // against compares acting with not acting, the question that people ask first.

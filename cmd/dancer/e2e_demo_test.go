@@ -33,8 +33,9 @@ func TestEndToEndDemoHeadless(t *testing.T) {
 	}
 }
 
-// runDemo starts the demo and gives its dashboard's URL and the open question.
-func runDemo(w *world) (url string, q question) {
+// runDemo starts the demo and gives the URLs of its dashboard and of the asking
+// robot's own page, and the open question.
+func runDemo(w *world) (url, page string, q question) {
 	w.Helper()
 	p := w.start("demo", "--for", "4m")
 	address := regexp.MustCompile(`dashboard: (http://(\S+))`)
@@ -56,8 +57,20 @@ func runDemo(w *world) (url string, q question) {
 	w.until(60*time.Second, "the extinguishing", func() bool {
 		return strings.Contains(p.stdout.String(), "extinguish")
 	})
-	return found[1], q
+	own := regexp.MustCompile(`why gallery-bot-2 .* --robot (http://\S+)`).FindStringSubmatch(p.stdout.String())
+	if own == nil {
+		w.Fatalf("the demo does not say how to ask a robot why: %s", p.stdout)
+	}
+	return found[1], own[1], q
 }
+
+// extinguishing is true while the page shows the fire (smoke of 100 ppm or more)
+// and the first robot putting it out. The scenario comes round every 40 s.
+const extinguishing = `[...document.querySelectorAll("#agent-list > *")].some(card => {
+	const text = card.innerText, smoke = /smoke\s+(\d+)/.exec(text)
+	return text.includes("gallery-bot-1") && smoke && Number(smoke[1]) >= 100 &&
+		/Runs\s+extinguish\b/.test(text) && /extinguisher\s+1\b/.test(text)
+})`
 
 // TestEndToEndDemoPage looks at the demo through a browser: the robots, the
 // fire, the question with its picture. A ruling then closes the question and
@@ -65,7 +78,7 @@ func runDemo(w *world) (url string, q question) {
 func TestEndToEndDemoPage(t *testing.T) {
 	w := newWorld(t)
 	ctx := browser(w)
-	url, q := runDemo(w)
+	url, page, q := runDemo(w)
 	listen := strings.TrimPrefix(url, "http://")
 	var agents, questions, value string
 	var picture, bullet []byte
@@ -75,6 +88,7 @@ func TestEndToEndDemoPage(t *testing.T) {
 		chromedp.Navigate(url),
 		chromedp.WaitVisible("#agent-list svg.bullet", chromedp.ByQuery),
 		chromedp.WaitVisible("#question-list svg.bullet", chromedp.ByQuery),
+		chromedp.Poll(extinguishing, nil, chromedp.WithPollingInterval(50*time.Millisecond), chromedp.WithPollingTimeout(90*time.Second)),
 		chromedp.Text("#agent-list", &agents, chromedp.ByQuery),
 		chromedp.Text("#question-list", &questions, chromedp.ByQuery),
 		chromedp.Evaluate(`document.querySelectorAll("#question-list svg.bullet").length`, &bullets),
@@ -109,6 +123,9 @@ func TestEndToEndDemoPage(t *testing.T) {
 		}
 	}
 
+	if code, stdout, stderr := w.once("why", "--robot", page); code != 0 || !strings.Contains(stdout, "why: patrol is out") {
+		t.Errorf("dancer why: exit %d: %s%s", code, stdout, stderr)
+	}
 	if got := w.state(listen, "gallery-bot-2").Outputs["ventilation"]; got != 0 {
 		t.Fatalf("ventilation is %v before anybody ruled", got)
 	}
@@ -139,7 +156,7 @@ func TestEndToEndDemoPage(t *testing.T) {
 func TestEndToEndDemoPageOnAPhone(t *testing.T) {
 	w := newWorld(t)
 	ctx := browser(w)
-	url, q := runDemo(w)
+	url, _, q := runDemo(w)
 	var overflow bool
 	err := chromedp.Run(ctx,
 		chromedp.EmulateViewport(390, 844, chromedp.EmulateMobile),

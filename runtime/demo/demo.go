@@ -59,6 +59,7 @@ type demo struct {
 	api       *api
 	conductor *process
 	robots    []*process
+	pages     []string // of the robots, in the cast's order
 }
 
 func (d *demo) play(ctx context.Context) error {
@@ -71,6 +72,10 @@ func (d *demo) play(ctx context.Context) error {
 	}
 	fmt.Fprintf(d.config.Out, "\n  dashboard: %s\n\n", d.api.url)
 	if !d.config.Headless {
+		for i, member := range cast {
+			fmt.Fprintf(d.config.Out, "  why %s does what it does: %s why --robot %s\n", member.name, d.config.Executable, d.pages[i])
+		}
+		fmt.Fprintln(d.config.Out)
 		fmt.Fprintf(d.config.Out, "  Ctrl-C ends the demo.\n\n")
 	}
 	if d.config.For > 0 {
@@ -118,11 +123,16 @@ func (d *demo) startConductor(ctx context.Context) (broker string, err error) {
 }
 
 func (d *demo) startRobots(ctx context.Context, broker string) error {
-	for _, member := range cast {
-		file, err := layOut(d.dir, member.folder, d.cell, broker)
+	for i, member := range cast {
+		listen, err := freeAddress(fmt.Sprintf("127.0.0.1:%d", firstPage+i))
 		if err != nil {
 			return err
 		}
+		file, err := layOut(d.dir, member.folder, d.cell, broker, listen)
+		if err != nil {
+			return err
+		}
+		d.pages = append(d.pages, "http://"+listen)
 		p, err := start(ctx, d.config.Executable, d.dir, member.name, func(line []byte) { d.story.hear(member.name, line) },
 			"run", file, "--data", filepath.Join(d.dir, member.name), "--events", "-")
 		if err != nil {

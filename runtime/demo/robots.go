@@ -36,14 +36,15 @@ func cellName(listen string) string {
 const (
 	defaultListen = "127.0.0.1:8420"
 	defaultBroker = "127.0.0.1:1883"
+	firstPage     = 8421 // of the first robot's page; the others follow
 )
 
 // robotFile is the simulated variant in each folder.
 const robotFile = "robot-sim.yaml"
 
 // layOut copies the example of one robot into dir and gives the path of its
-// robot file, which differs from the example in how the conductor is reached.
-func layOut(dir, folder, cell, broker string) (string, error) {
+// robot file, which differs from the example in its addresses.
+func layOut(dir, folder, cell, broker, listen string) (string, error) {
 	entries, err := fs.ReadDir(examples.Files, folder)
 	if err != nil {
 		return "", fmt.Errorf("lay out %s: %w", folder, err)
@@ -58,7 +59,7 @@ func layOut(dir, folder, cell, broker string) (string, error) {
 			return "", fmt.Errorf("lay out %s: %w", folder, err)
 		}
 		if entry.Name() == robotFile {
-			if data, err = rewire(data, cell, broker); err != nil {
+			if data, err = rewire(data, cell, broker, listen); err != nil {
 				return "", fmt.Errorf("lay out %s: %w", folder, err)
 			}
 		}
@@ -69,9 +70,9 @@ func layOut(dir, folder, cell, broker string) (string, error) {
 	return filepath.Join(target, robotFile), nil
 }
 
-// rewire points a robot at the demo's cell and broker and turns its own page
-// off: the conductor's shows all three.
-func rewire(robot []byte, cell, broker string) ([]byte, error) {
+// rewire points a robot at the demo's cell and broker and gives its page an
+// address of its own.
+func rewire(robot []byte, cell, broker, listen string) ([]byte, error) {
 	var file yaml.MapSlice
 	if err := yaml.UnmarshalWithOptions(robot, &file, yaml.UseOrderedMap()); err != nil {
 		return nil, err
@@ -87,7 +88,7 @@ func rewire(robot []byte, cell, broker string) ([]byte, error) {
 	}
 	set("cell", cell)
 	set("conductor", yaml.MapSlice{{Key: "broker", Value: broker}})
-	set("listen", "off")
+	set("listen", listen)
 	return yaml.Marshal(file)
 }
 

@@ -80,7 +80,10 @@ func (s *story) decision(robot string, line []byte) {
 	if len(d.Verdict.Why) > 0 {
 		why = ": " + d.Verdict.Why[0]
 	}
-	s.tell(robot, "%s, runs %s%s", d.Verdict.Outcome, d.Running, why)
+	if d.Running != d.Verdict.Option { // the question has the last word
+		why += "; " + d.Running + " runs, because a question is open"
+	}
+	s.tell(robot, "%s%s", d.Verdict.Outcome, why)
 }
 
 func vetoed(d *dancer.Decision, option string) bool {
