@@ -12,10 +12,11 @@ import (
 
 // Errors of the register, by cause.
 var (
-	ErrFull     = errors.New("register is full")         // try again later: the message is not acknowledged, so its sender keeps it
-	ErrUnknown  = errors.New("unknown")                  // no such question or agent
-	ErrStands   = errors.New("a stricter ruling stands") // of two rulings the more restrictive wins
-	ErrNotThere = errors.New("agent is not connected")   // a request that must not wait
+	ErrFull     = errors.New("register is full")          // try again later: the message is not acknowledged, so its sender keeps it
+	ErrUnknown  = errors.New("unknown")                   // no such question or agent
+	ErrStands   = errors.New("a stricter ruling stands")  // of two rulings the more restrictive wins
+	ErrNotThere = errors.New("agent is not connected")    // a request that must not wait
+	ErrNoBroker = errors.New("the conductor cannot send") // the same, and the conductor's own connection is why
 )
 
 // Moment is a point in time: the monotonic clock decides, the wall clock is

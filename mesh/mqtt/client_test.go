@@ -259,6 +259,37 @@ func TestPresence(t *testing.T) {
 	})
 }
 
+// TestPresenceIsSaidAgain: who missed ONLINE hears it a little later, and a last
+// will that comes too late does not stand.
+func TestPresenceIsSaidAgain(t *testing.T) {
+	eachBroker(t, func(t *testing.T, b testBroker) {
+		topic := "dancer/v1/hall/bot/connection"
+		states := make(chan string, 1000)
+		watcher := run(t, mqtt.Options{Broker: b.url(), ClientID: "watcher"}, func(c *mqtt.Client) {
+			_ = c.Subscribe(topic, func(_ string, p []byte) error {
+				states <- string(p)
+				return nil
+			})
+		})
+		until(t, "watcher connected", watcher.Connected)
+		robot := run(t, mqtt.Options{Broker: b.url(), ClientID: "robot", Presence: mqtt.Presence{
+			Topic: topic, Every: 50 * time.Millisecond, Message: func(state string) []byte { return []byte(state) }}}, nil)
+		until(t, "robot connected", robot.Connected)
+		if err := watcher.Publish(t.Context(), topic, true, []byte(mesh.Broken)); err != nil {
+			t.Fatal(err)
+		}
+		for have := ""; have != mesh.Broken; {
+			select {
+			case have = <-states:
+			case <-time.After(patience):
+				t.Fatal("BROKEN never came")
+			}
+		}
+		expect(t, states, mesh.Online)
+		expect(t, states, mesh.Online)
+	})
+}
+
 func expect(t *testing.T, states <-chan string, want string) {
 	t.Helper()
 	select {

@@ -23,6 +23,7 @@ const (
 	writeTimeout     = 5 * time.Second
 	subscribeTimeout = 10 * time.Second
 	farewellTimeout  = time.Second
+	presenceEvery    = 10 * time.Second
 	backoffFirst     = 500 * time.Millisecond
 	backoffLast      = 30 * time.Second
 )
@@ -62,6 +63,11 @@ type Presence struct {
 	// mesh.Offline at an orderly end, mesh.Broken for the last will. It is called
 	// anew for each connection.
 	Message func(state string) []byte
+	// Every is how often mesh.Online is said again; default 10 s. It heals what a
+	// broker mislaid: nats-server can lose a retained message for a subscriber
+	// that comes in the same moment, and the last will of an old session may
+	// arrive after the greeting of the new one.
+	Every time.Duration
 }
 
 // Options of New.
@@ -99,6 +105,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Presence.Every <= 0 {
+		o.Presence.Every = presenceEvery
 	}
 	if o.OnConnected == nil {
 		o.OnConnected = func() {}

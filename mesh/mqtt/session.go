@@ -202,6 +202,8 @@ func (c *Client) pump(ctx context.Context, session paho.Client, lost <-chan erro
 	var tokens []paho.Token
 	timer := time.NewTimer(0)
 	defer timer.Stop()
+	presence := time.NewTicker(c.options.Presence.Every)
+	defer presence.Stop()
 	for {
 		select {
 		case <-ctx.Done():
@@ -211,6 +213,10 @@ func (c *Client) pump(ctx context.Context, session paho.Client, lost <-chan erro
 		case p := <-c.publishes:
 			tokens = append(tokens, session.Publish(p.topic, 1, p.retained, p.payload))
 			c.counters.published.Add(1)
+		case <-presence.C:
+			if p := c.options.Presence; p.Topic != "" {
+				tokens = append(tokens, session.Publish(p.Topic, 1, true, p.Message(mesh.Online)))
+			}
 		case <-c.wake:
 		case <-timer.C:
 		}

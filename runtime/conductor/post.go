@@ -148,7 +148,7 @@ func (s *service) send(ctx context.Context, m core.Message) error {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("send %s to %s: %w", m.Kind, m.Agent, err)
+		return fmt.Errorf("send %s to %s: %w: %w", m.Kind, m.Agent, core.ErrNoBroker, err)
 	}
 	return nil
 }

@@ -285,6 +285,12 @@ func TestAgentsAndRequests(t *testing.T) {
 		return list.Agents
 	}
 	until(t, "the robot is alive", func() bool { a := agents(); return len(a) == 1 && a[0].Alive && a[0].State != nil })
+	// What was retained comes while the conductor still subscribes.
+	until(t, "the conductor is connected", func() bool {
+		var status web.Status
+		c.call("GET", "/api/v1/status", "", &status)
+		return status.Broker.Connected
+	})
 	done := make(chan mesh.Envelope, 1)
 	go func() { done <- bot.answer("refused") }()
 	var receipt web.Receipt

@@ -43,6 +43,8 @@ func problemOf(err error) Problem {
 		return problem(http.StatusConflict, "stricter-ruling", err.Error(), "")
 	case errors.Is(err, conductor.ErrNotThere):
 		return problem(http.StatusConflict, "not-connected", err.Error(), "ask again when the agent is online, or start it at the robot itself with `dancer start`")
+	case errors.Is(err, conductor.ErrNoBroker):
+		return problem(http.StatusServiceUnavailable, "no-broker", err.Error(), "nothing was sent: try again when GET /api/v1/status says that the broker is connected")
 	case errors.Is(err, conductor.ErrFull):
 		return problem(http.StatusServiceUnavailable, "full", err.Error(), "")
 	case errors.Is(err, mesh.ErrInvalid), errors.Is(err, mesh.ErrMalformed):
