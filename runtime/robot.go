@@ -39,12 +39,8 @@ func Run(parent context.Context, o Options) error {
 	if o.DataDir, err = dataFolder(o.DataDir, robot.Name); err != nil {
 		return err
 	}
-	_, closeEvents, err := openEvents(o.Events) // the brain's; here to refuse a wrong path before anything starts
-	if err != nil {
+	if err := tryEvents(o.Events); err != nil {
 		return err
-	}
-	if err := closeEvents(); err != nil {
-		return fmt.Errorf("open events: %w", err)
 	}
 	executable, err := os.Executable()
 	if err != nil {
@@ -130,6 +126,20 @@ func RunBrain(parent context.Context, o Options) error {
 		Robot: robot, Ends: ends, DataDir: o.DataDir, Events: events, Version: o.Version, Log: log,
 	})
 	return errors.Join(err, closeEvents(), ends.Close())
+}
+
+// tryEvents refuses a path that the brain could not write to, before anything
+// starts. A pipe is left alone: opening it would wait for its reader, and
+// closing it would end that reader.
+func tryEvents(name string) error {
+	if info, err := os.Stat(name); err == nil && !info.Mode().IsRegular() && !info.IsDir() {
+		return nil
+	}
+	_, closeEvents, err := openEvents(name)
+	if err != nil {
+		return err
+	}
+	return closeEvents()
 }
 
 // openEvents opens the stream of events. A file is appended to, so that a brain

@@ -75,7 +75,11 @@ func (c *client) do(ctx context.Context, method, path string, body []byte, into 
 	base, err := url.Parse(c.url)
 	if err != nil || (base.Scheme != "http" && base.Scheme != "https") || base.Host == "" {
 		_, flag, _ := c.words()
-		return exitError{exitUsage, fmt.Errorf("read %s %q: no address (write %s)", flag, plain(c.url), defaultConductor)}
+		example := defaultConductor
+		if flag == "--robot" {
+			example = defaultRobot
+		}
+		return exitError{exitUsage, fmt.Errorf("read %s %q: no address (write %s)", flag, plain(c.url), example)}
 	}
 	ctx, cancel := context.WithTimeout(ctx, clientTimeout)
 	defer cancel()

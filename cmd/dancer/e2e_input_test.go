@@ -34,23 +34,28 @@ listen: "off"
 		board         string    // default linux
 		robot, manual [2]string // what is replaced in the good file
 		code          int
-		says          []string
+		events        string
+		says          string // a line, or its beginning; the name of a file stands behind the folder
 	}{
 		{name: "unknown key", command: "check", robot: [2]string{"baud:", "baudrate:"}, code: 1,
-			says: []string{"robot.yaml:5:", `baudrate`, "baud"}},
+			says: "robot.yaml:5:38: unknown key baudrate in port nav (did you mean baud?)\n"},
 		{name: "unknown pin", command: "check", board: "raspberry-pi-4",
 			robot: [2]string{`lamp:  {port: nav, format: "L {value}\n", range: [0, 1], safe: 0}`, "lamp: {pin: GPIO99, safe: 0}"}, code: 1,
-			says: []string{"robot.yaml:11:", "GPIO99", "raspberry-pi-4"}},
-		{name: "missing port", command: "run", code: 2,
-			says: []string{"robot.yaml:5:", "/dev/does-not-exist"}},
+			says: "robot.yaml:11:15: board raspberry-pi-4 has no pin GPIO99 (pins: GPIO2, GPIO3, GPIO4, GPIO14, GPIO15, GPIO17, GPIO18, GPIO27, GPIO22, GPIO23, GPIO24, " +
+				"GPIO10, GPIO9, GPIO25, GPIO11, GPIO8, GPIO7, GPIO0, GPIO1, GPIO5, GPIO6, GPIO12, GPIO13, GPIO19, GPIO16, GPIO26, GPIO20, GPIO21)\n"},
+		{name: "missing port", command: "run", code: 2, // the hint names this machine's ports
+			says: "robot.yaml:5:17: device /dev/does-not-exist of port nav does not exist on this machine ("},
 		{name: "unknown signal in a rule", command: "check", manual: [2]string{`when: "range <`, `when: "rang <`}, code: 1,
-			says: []string{"manual.yaml:5:", "rang", "range"}},
+			says: "manual.yaml:5:36: unknown name rang (did you mean range?)\n"},
 		{name: "no fallback", command: "check", manual: [2]string{", fallback: true", ""}, code: 1,
-			says: []string{"manual.yaml:", "fallback"}},
+			says: "manual.yaml:15:3: no action is the fallback (add fallback: true to the action to take when nothing else keeps the floors, for instance halt)\n"},
 		{name: "unquoted expression", command: "check", manual: [2]string{`when: "range < 0.30 m"`, `when: held(range < 0.30 m, 300ms)`}, code: 1,
-			says: []string{"manual.yaml:5:", "quote"}},
+			says: `manual.yaml:5:35: expression is not quoted, so YAML splits it at the comma: held(range < 0.30 m, 300ms) (write when: "held(range < 0.30 m, 300ms)")` + "\n"},
 		{name: "no such file", command: "check", robot: [2]string{"manual: manual.yaml", "manual: nothing.yaml"}, code: 1,
-			says: []string{"robot.yaml:3:", "nothing.yaml"}},
+			says: "robot.yaml:3:9: file FOLDER/nothing.yaml does not exist (create it, or correct the path: it is relative to this file)\n"},
+		{name: "events that cannot be written", command: "run", board: "sim", events: "nowhere/events", code: 1,
+			robot: [2]string{"{port: nav, unit: m, range: [0, 8], stale_after: 300ms}", "{unit: m, range: [0, 8], stale_after: 300ms, start: 2}"},
+			says:  "dancer: open events: open FOLDER/nowhere/events: no such file or directory: give --events a file that can be written\n"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			folder := strings.ReplaceAll(c.name, " ", "-")
@@ -62,14 +67,18 @@ listen: "off"
 			if c.command == "run" {
 				args = append(args, "--data", filepath.Join(w.dir, folder, "data"))
 			}
+			if c.events != "" {
+				args = append(args, "--events", filepath.Join(filepath.Dir(path), c.events))
+			}
 			code, stdout, stderr := w.once(args...)
 			if code != c.code {
 				t.Errorf("exit code %d, want %d", code, c.code)
 			}
-			for _, text := range c.says {
-				if !strings.Contains(stdout+stderr, text) {
-					t.Errorf("it does not say %q:\n%s%s", text, stdout, stderr)
-				}
+			said := "\n" + strings.ReplaceAll(stdout+stderr, filepath.Dir(path), "FOLDER")
+			said = strings.ReplaceAll(said, "\ndancer: FOLDER/", "\n")
+			said = strings.ReplaceAll(said, "\nFOLDER/", "\n")
+			if !strings.Contains(said, "\n"+c.says) {
+				t.Errorf("it does not say %q:%s", c.says, said)
 			}
 			if strings.Contains(stdout+stderr, "goroutine ") {
 				t.Error("it panics")
