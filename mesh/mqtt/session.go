@@ -34,7 +34,10 @@ func (c *Client) runSession(ctx context.Context) (connected bool, err error) {
 		return false, err
 	}
 	if err = c.greet(ctx, session); err != nil {
-		c.farewell(session) // ONLINE may be there already, and an orderly end fires no last will
+		// ONLINE may be there already, and an orderly end fires no last will.
+		if said := c.sayOffline(session); said != nil {
+			_ = wait(context.Background(), said, farewellTimeout) // what is told is why the greeting failed
+		}
 		c.detach(ctx, err)
 		return false, err
 	}
@@ -301,8 +304,8 @@ func (c *Client) farewell(session paho.Client) {
 			more = false
 		}
 	}
-	if p := c.options.Presence; p.Topic != "" {
-		last = session.Publish(p.Topic, 1, true, p.Message(mesh.Offline))
+	if said := c.sayOffline(session); said != nil {
+		last = said
 	}
 	if last == nil {
 		return
@@ -310,4 +313,13 @@ func (c *Client) farewell(session paho.Client) {
 	if err := wait(ctx, last, farewellTimeout); err != nil {
 		c.options.Log.Warn("broker farewell: " + err.Error())
 	}
+}
+
+// sayOffline is nil without a presence.
+func (c *Client) sayOffline(session paho.Client) paho.Token {
+	p := c.options.Presence
+	if p.Topic == "" {
+		return nil
+	}
+	return session.Publish(p.Topic, 1, true, p.Message(mesh.Offline))
 }

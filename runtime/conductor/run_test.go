@@ -309,6 +309,38 @@ func TestAgentsAndRequests(t *testing.T) {
 	until(t, "the robot is gone", func() bool { return len(agents()) == 0 })
 }
 
+// TestRequestWithoutBroker: who presses start while the broker is gone is told
+// that nothing was sent.
+func TestRequestWithoutBroker(t *testing.T) {
+	b, err := broker.Start(broker.Options{Dir: t.TempDir(), Listen: "127.0.0.1:0"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := settings()
+	s.Broker = b.URL()
+	c := begin(t, s, t.TempDir())
+	newRobot(t, b.URL(), "gallery-bot-1")
+	connected := func() bool {
+		var status web.Status
+		c.call("GET", "/api/v1/status", "", &status)
+		return status.Broker.Connected
+	}
+	until(t, "the conductor is connected", connected)
+	until(t, "the robot is alive", func() bool {
+		var agent core.Agent
+		return c.call("GET", "/api/v1/agents/gallery-bot-1", "", &agent) == http.StatusOK && agent.Alive
+	})
+	if err := b.Shutdown(); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "the conductor has lost its broker", func() bool { return !connected() })
+	var p web.Problem
+	if code := c.call("POST", "/api/v1/agents/gallery-bot-1/start", `{"by":"Ada"}`, &p); code != http.StatusServiceUnavailable ||
+		p.Detail != "send request to gallery-bot-1: the conductor cannot send: broker not connected" || !strings.HasPrefix(p.Hint, "nothing was sent: try again") {
+		t.Errorf("%d %+v", code, p)
+	}
+}
+
 func TestRobotsOfAnotherCellAreSaid(t *testing.T) {
 	s := settings()
 	s.Cell = "default"
