@@ -2,53 +2,43 @@ package partner
 
 import "dancer/dancer"
 
-// adversaries runs the greedy roll-outs: one lane per option, all against the
-// a-th value with a floor. Every step starts from the corner that was worst for
-// that value and flips each disturbance to the other end of its range where that
+// adversaries runs the greedy roll-outs, once, when the corners are complete.
+func (p *Partner) adversaries() {
+	for p.done.adversaries < p.plan.adversaries {
+		p.adversary(p.done.adversaries)
+		p.done.adversaries++
+	}
+}
+
+// adversary runs the greedy roll-outs against the a-th value with a floor: one
+// lane per option. Every step starts from the corner that was worst for that
+// value and flips each disturbance to the other end of its range where that
 // leaves the value lower one step on; where it makes no difference a slow drift
 // is not given up for nothing.
-func (p *Partner) adversaries(a int) {
-	target := flooredValue(p.m, a)
+func (p *Partner) adversary(a int) {
 	s := &p.duel
-	s.first, s.n = 0, len(p.options)
-	s.start(p)
-	for l := range p.options {
-		for i, x := range p.options[l].Outputs {
-			s.row(s.slots, p.layout.Output(i))[l] = x
-		}
-	}
+	s.first = moment{adversary: a + 1}
+	s.start(p, p.options)
 	for step := 1; step <= p.steps; step++ {
-		p.choose(target)
+		p.choose(a)
 		s.advance(p)
-		p.suffer(step)
+		s.look(p, p.reports[:len(p.options)], step)
 	}
 	for l := range p.options {
 		r := &p.reports[l]
-		for v := range p.m.Values {
+		for _, v := range p.model.looked {
 			r.worst[v] = min(r.worst[v], s.row(s.worst, v)[l])
 		}
 		r.close(s.broke[l])
 	}
 }
 
-func flooredValue(m *dancer.Manual, a int) int {
-	for v := range m.Values {
-		if !m.Values[v].HasFloor {
-			continue
-		}
-		if a == 0 {
-			return v
-		}
-		a--
-	}
-	return 0
-}
-
 // choose sets the disturbances of the next step in every lane.
-func (p *Partner) choose(target int) {
+func (p *Partner) choose(a int) {
 	s, ds := &p.duel, p.m.Model.Disturbance
+	target := p.model.floored[a]
 	for i := range ds {
-		drawn := s.row(s.slots, p.layout.Disturbance(i))
+		drawn := s.slot(p.layout.Disturbance(i))
 		for l := range drawn {
 			drawn[l] = p.plan.corner(&ds[i], p.reports[l].corner[target], i, p.seed)
 		}
@@ -57,11 +47,11 @@ func (p *Partner) choose(target int) {
 		return
 	}
 	lowest, tried := s.row(s.trial, 0), s.row(s.trial, 1)
-	p.after(target, lowest)
-	for i := range ds {
-		drawn := s.row(s.slots, p.layout.Disturbance(i))
+	p.after(a, lowest)
+	for _, i := range p.model.hits[a].disturbances {
+		drawn := s.slot(p.layout.Disturbance(i))
 		flip(drawn, &ds[i])
-		p.after(target, tried)
+		p.after(a, tried)
 		for l := range drawn {
 			if tried[l] < lowest[l] {
 				lowest[l] = tried[l]
@@ -89,40 +79,28 @@ func other(x float64, d *dancer.Disturbance) float64 {
 // ruin is lower than any impact, for one that is not a number.
 const ruin = -1e308
 
-// after gives the impact on the target, not clamped, one step on. The states are
-// left as they were.
-func (p *Partner) after(target int, out []float64) {
-	s := &p.duel
-	signals := s.slots[:p.layout.Signals*s.n]
-	saved := s.ahead[:len(signals)]
-	copy(saved, signals)
-	s.advance(p)
-	s.evaluate(p.m.Impact[target], out)
-	copy(signals, saved)
-	for l, x := range out {
+// after gives the impact on the a-th value with a floor, not clamped, one step
+// on. The states are left as they were.
+func (p *Partner) after(a int, out []float64) {
+	s, rules := &p.duel, p.model.hits[a].rules
+	s.evaluate(rulesOf(a))
+	for i, r := range rules {
+		at := p.model.next[r].Signal
+		copy(s.row(s.save, i), s.slot(at))
+	}
+	for i, r := range rules {
+		if at := p.model.next[r].Signal; p.now[at] == p.now[at] {
+			copy(s.slot(at), s.result(rulesOf(a), i))
+		}
+	}
+	s.evaluate(impactOf(a))
+	for i, r := range rules {
+		copy(s.slot(p.model.next[r].Signal), s.row(s.save, i))
+	}
+	for l, x := range s.result(impactOf(a), 0) {
 		if x != x {
-			out[l] = ruin
+			x = ruin
 		}
-	}
-}
-
-// suffer takes the indices of the states just reached into each option's report.
-func (p *Partner) suffer(step int) {
-	s := &p.duel
-	for l := range p.options {
-		s.margin[l] = p.fixedMargin(&p.reports[l])
-	}
-	for v := range p.m.Values {
-		if !p.changing[v] {
-			continue
-		}
-		s.evaluate(p.m.Impact[v], s.out[:s.n])
-		s.take(v, &p.m.Values[v])
-		for l := range p.options {
-			p.reports[l].unknown[v] = p.reports[l].unknown[v] || s.unknown[l]
-		}
-	}
-	for l := range p.options {
-		s.notice(&p.reports[l], l, step)
+		out[l] = x
 	}
 }

@@ -4,234 +4,307 @@ import (
 	"math"
 
 	"dancer/dancer"
-	"dancer/reflex/program"
 )
 
-// width is how many roll-outs run side by side: each instruction of a program is
-// then decoded once for all of them, which is worth a factor of three.
-const width = 64
+const (
+	// width is about how many roll-outs run side by side: each instruction is then
+	// decoded once for all of them, and their rows stay in the nearest cache.
+	width = 64
 
-// lanes is scratch memory for rolling many states of one option side by side.
-// Rows have n elements, one per roll-out: slot s of roll-out l is slots[s*n+l].
+	// block is how many roll-outs of every option there are between two questions
+	// whether to go on.
+	block = 16
+)
+
+// chunk is how many options run side by side with the given roll-outs of each.
+func chunk(each int) int { return max(1, width/each) }
+
+// lanes is scratch memory for rolling many states side by side, the same number
+// for each of a few options: lane o*each+l is the l-th of the o-th option. A row
+// has n elements, one per lane.
 type lanes struct {
-	n           int
-	first       int       // number of the first roll-out
-	states      int       // slots of one state
-	slots       []float64 // signals, outputs, disturbances
-	next        []float64 // a row per Model.Next
-	out         []float64 // a row: indices of one value
+	model       *model
+	options     int
+	each        int
+	n           int       // options * each
+	first       moment    // adversary and number of the first roll-out; the step that was taken
+	rows        []float64 // of the model's batch
 	worst, sum  []float64 // a row per value
-	margin      []float64 // a row
-	unknown     []bool    // a row: an index of the value just taken is not a number
-	trial       []float64 // two rows, and ahead a row per signal: the adversary's looks ahead
-	ahead       []float64
-	broke       []int // a row: the step in which a floor broke, 0 for none
-	registers   []float64
-	disturbance []float64 // a row per step and disturbance, the same for all options
+	low         []float64 // per option: least distance above a floor in the last step
+	margin      []float64 // a row: the same per lane, see margins
+	broke       []int     // a row: the step in which a floor broke, 0 for none
+	whole       []int     // per option: lanes in which none broke so far
+	trial, save []float64 // two rows, a row per rule: the adversary's looks ahead
 }
 
-// size makes room for n lanes, and for the disturbances of the given steps.
-func (s *lanes) size(m *dancer.Manual, steps, n int) {
-	s.states = m.Layout().Slots()
-	s.slots = sized(s.slots, s.states*n)
-	s.next = sized(s.next, len(m.Model.Next)*n)
-	s.worst, s.sum = sized(s.worst, len(m.Values)*n), sized(s.sum, len(m.Values)*n)
-	s.out, s.margin, s.broke = sized(s.out, n), sized(s.margin, n), sized(s.broke, n)
-	s.unknown, s.trial, s.ahead = sized(s.unknown, n), sized(s.trial, 2*n), sized(s.ahead, len(m.Signals)*n)
-	s.registers = sized(s.registers, registers(m)*n)
-	s.disturbance = sized(s.disturbance, steps*len(m.Model.Disturbance)*n)
+// size makes room for n lanes of at most so many options.
+func (s *lanes) size(c *model, options, n int) {
+	s.model, s.n = c, n
+	s.low, s.whole = sized(s.low, options), sized(s.whole, options)
+	s.rows = sized(s.rows, c.batch.Rows()*s.n)
+	s.worst, s.sum = sized(s.worst, len(c.impact)*s.n), sized(s.sum, len(c.impact)*s.n)
+	s.margin, s.broke = sized(s.margin, s.n), sized(s.broke, s.n)
+	s.trial, s.save = sized(s.trial, 2*s.n), sized(s.save, len(c.next)*s.n)
 }
 
-// evaluate gives the results of a program for the states of all lanes.
-func (s *lanes) evaluate(p *program.Program, out []float64) {
-	p.EvalLanes(out, s.slots, s.registers, s.n)
-}
+// shape says how many lanes there are, not more than there is room for.
+func (s *lanes) shape(options, each int) { s.options, s.each, s.n = options, each, options*each }
 
 func (s *lanes) row(values []float64, i int) []float64 { return values[i*s.n : (i+1)*s.n] }
 
-// disturbances draws what the n roll-outs from the given one on will meet in
-// every step. Every second sample keeps its first draw: a drift, not a noise.
-func (p *Partner) disturbances(first, n int) {
-	s, ds := &p.lanes, p.m.Model.Disturbance
-	s.first, s.n = first, n
+// slot is the row of a slot.
+func (s *lanes) slot(i int) []float64 { return s.row(s.rows, i) }
+
+// result is the row of the i-th result of a section.
+func (s *lanes) result(section, i int) []float64 {
+	return s.row(s.rows, s.model.batch.Result(section, i))
+}
+
+func (s *lanes) evaluate(section int) { s.model.batch.Eval(section, s.rows, s.n) }
+
+// block runs the n paired roll-outs of every option from the given one on.
+func (p *Partner) block(first, n int) {
+	each := min(chunk(n), len(p.options))
+	p.lanes.shape(each, n)
+	p.draw(first, n)
+	for from := 0; from < len(p.options); from += each {
+		to := min(from+each, len(p.options))
+		p.rollouts(first, n, p.options[from:to], p.reports[from:to])
+	}
+	corners := min(n, p.plan.corners-p.done.corners)
+	p.done.corners += corners
+	p.done.samples += n - corners
+}
+
+// draw draws what the n roll-outs from the given one on will meet in every step.
+// Every second sample keeps its first draw: a drift, not a noise.
+func (p *Partner) draw(first, n int) {
+	ds, wide := p.m.Model.Disturbance, p.lanes.n
 	for l := range n {
 		r := first + l
 		source := stream(p.seed, r)
 		for step := range p.steps {
 			for i := range ds {
-				at := (step*len(ds)+i)*n + l
+				at := (step*len(ds)+i)*wide + l
 				switch {
 				case r < p.plan.corners:
-					s.disturbance[at] = p.plan.corner(&ds[i], r, i, p.seed)
+					p.drawn[at] = p.plan.corner(&ds[i], r, i, p.seed)
 				case step > 0 && r%2 == 0:
-					s.disturbance[at] = s.disturbance[at-len(ds)*n]
+					p.drawn[at] = p.drawn[at-len(ds)*wide]
 				default:
-					s.disturbance[at] = source.between(ds[i].Minimum, ds[i].Maximum)
+					p.drawn[at] = source.between(ds[i].Minimum, ds[i].Maximum)
 				}
 			}
 		}
 	}
+	for i := range p.steps * len(ds) { // the same for the other options
+		row := p.drawn[i*wide : (i+1)*wide]
+		for at := n; at < wide; at += n {
+			copy(row[at:], row[:n])
+		}
+	}
 }
 
-// rollouts runs the drawn roll-outs of one option into its report.
-func (p *Partner) rollouts(o *dancer.Option, r *report) {
+// rollouts runs the drawn roll-outs of some options into their reports.
+func (p *Partner) rollouts(first, n int, options []dancer.Option, reports []report) {
 	s := &p.lanes
-	s.start(p)
-	for i, x := range o.Outputs {
-		fill(s.row(s.slots, p.layout.Output(i)), x)
-	}
-	drawn := len(p.m.Model.Disturbance) * s.n
-	for step := 1; step <= p.steps; step++ {
-		copy(s.slots[p.layout.Disturbance(0)*s.n:], s.disturbance[(step-1)*drawn:step*drawn])
+	wide := min(chunk(n), len(p.options)) * n // of a drawn row
+	s.shape(len(options), n)
+	s.first = moment{rollout: first}
+	s.start(p, options)
+	ds := p.layout.Disturbances
+	for step := range p.steps {
+		for i := range ds {
+			copy(s.slot(p.layout.Disturbance(i)), p.drawn[(step*ds+i)*wide:])
+		}
 		s.advance(p)
-		s.look(p, r, step)
+		s.look(p, reports, step+1)
 	}
-	s.finish(p, r)
+	s.finish(p, reports)
 }
 
-// start puts the signals of now into every lane; the outputs are the caller's.
-func (s *lanes) start(p *Partner) {
+// start puts the signals of now and the options' outputs into the lanes.
+func (s *lanes) start(p *Partner, options []dancer.Option) {
 	for i := range p.layout.Signals {
-		fill(s.row(s.slots, i), p.now[i])
+		fill(s.slot(i), p.now[i])
 	}
+	for o := range options {
+		for i, x := range options[o].Outputs {
+			fill(s.slot(p.layout.Output(i))[o*s.each:(o+1)*s.each], x)
+		}
+		s.whole[o] = s.each
+	}
+	s.model.batch.Prepare(s.rows, s.n)
 	fill(s.worst[:len(p.m.Values)*s.n], 10)
 	clear(s.sum[:len(p.m.Values)*s.n])
 	clear(s.broke[:s.n])
 }
 
-// advance moves every state one step, as single.advance does.
+// advance moves every state one step: all rules are evaluated from the old state,
+// then written. A signal that is invalid now stays invalid.
 func (s *lanes) advance(p *Partner) {
-	rules := p.m.Model.Next
-	for i := range rules {
-		s.evaluate(rules[i].Program, s.row(s.next, i))
-	}
-	for i := range rules {
-		if at := rules[i].Signal; p.now[at] == p.now[at] {
-			copy(s.row(s.slots, at), s.row(s.next, i))
+	s.evaluate(sectionNext)
+	for i := range s.model.next {
+		if at := s.model.next[i].Signal; p.now[at] == p.now[at] {
+			copy(s.slot(at), s.result(sectionNext, i))
 		}
 	}
 }
 
 // look takes the indices of the states just reached.
-func (s *lanes) look(p *Partner, r *report, step int) {
-	fill(s.margin[:s.n], p.fixedMargin(r))
-	for v := range p.m.Values {
+func (s *lanes) look(p *Partner, reports []report, step int) {
+	s.first.step = step
+	s.evaluate(sectionLook)
+	for o := range reports {
+		s.low[o] = reports[o].still
+	}
+	for i, v := range s.model.looked {
 		if !p.changing[v] {
 			continue
 		}
-		s.evaluate(p.m.Impact[v], s.out[:s.n])
-		if s.take(v, &p.m.Values[v]) {
-			r.unknown[v] = true
-		}
-	}
-	for l := range s.n {
-		s.notice(r, l, step)
-	}
-}
-
-// take clamps the indices of value v in the row out to 0-10, takes them into
-// the worst ones, the sums and the margins, and says whether one was not a
-// number; which, is in the row unknown.
-func (s *lanes) take(v int, value *dancer.Value) (unknown bool) {
-	clear(s.unknown[:s.n])
-	worst, sum, margin, out := s.row(s.worst, v), s.row(s.sum, v), s.margin[:s.n], s.out[:s.n]
-	floor := value.Floor
-	if !value.HasFloor {
-		floor = math.Inf(-1)
-	}
-	for l, x := range out {
-		if !(x > 0) {
-			if x != x {
-				unknown, s.unknown[l] = true, true
+		out, value := s.result(sectionLook, i), &p.m.Values[v]
+		worst, sum := s.row(s.worst, v), s.row(s.sum, v)
+		for o := range reports {
+			from, to := o*s.each, (o+1)*s.each
+			low, unknown := take(out[from:to], worst[from:to], sum[from:to])
+			if value.HasFloor {
+				s.low[o] = min(s.low[o], low-value.Floor)
 			}
-			x = 0
-		} else if x > 10 {
-			x = 10
-		}
-		sum[l] += x
-		if x < worst[l] {
-			worst[l] = x
-		}
-		if x-floor < margin[l] {
-			margin[l] = x - floor
+			if unknown {
+				reports[o].unknown[v] = true
+			}
 		}
 	}
-	return unknown
+	for o := range reports {
+		s.notice(p, &reports[o], o)
+	}
 }
 
-// fixedMargin is the margin that the values allow which the model cannot move.
-func (p *Partner) fixedMargin(r *report) float64 {
-	margin := math.Inf(1)
-	for v := range p.m.Values {
-		if value := &p.m.Values[v]; value.HasFloor && !p.changing[v] {
-			margin = min(margin, r.fixed[v]-value.Floor)
+// take clamps indices to 0-10, takes them into the worst ones and the sums, and
+// gives the lowest of them and whether one was not a number. It has no branch
+// that depends on them. Numbers that are not negative are in the order of their
+// bits.
+func take(out, worst, sum []float64) (low float64, unknown bool) {
+	worst, sum = worst[:len(out)], sum[:len(out)]
+	ten := math.Float64bits(10)
+	lowest, unknowns := ten, uint64(0)
+	for l, x := range out {
+		bits := math.Float64bits(x)
+		if x > 10 {
+			bits = ten
+		}
+		if !(x > 0) {
+			bits = 0
+		}
+		if x != x {
+			unknowns = 1
+		}
+		sum[l] += math.Float64frombits(bits)
+		worst[l] = math.Float64frombits(min(bits, math.Float64bits(worst[l])))
+		lowest = min(lowest, bits)
+	}
+	return math.Float64frombits(lowest), unknowns != 0
+}
+
+// notice keeps the worst state, and the step in which a floor breaks in each lane
+// of option o.
+func (s *lanes) notice(p *Partner, r *report, o int) {
+	low := s.low[o]
+	breaks := low < 0 && s.whole[o] > 0
+	keeps := low < r.margin || low == r.margin && s.first.before(r.kept)
+	if !breaks && !keeps {
+		return
+	}
+	margin := s.margins(p, r, o)
+	for l, x := range margin {
+		if x < 0 && s.broke[o*s.each+l] == 0 {
+			s.broke[o*s.each+l] = s.first.step
+			s.whole[o]--
+		}
+	}
+	if !keeps {
+		return
+	}
+	for l, x := range margin {
+		at := moment{s.first.adversary, s.first.step, s.first.rollout + l}
+		if x < r.margin || x == r.margin && at.before(r.kept) {
+			r.margin, r.kept = x, at
+			s.get(o*s.each+l, r.ends[:p.layout.Slots()])
+		}
+	}
+}
+
+// margins gives the least distance above a floor in every lane of option o.
+func (s *lanes) margins(p *Partner, r *report, o int) []float64 {
+	from, to := o*s.each, (o+1)*s.each
+	margin := s.margin[from:to]
+	fill(margin, r.still)
+	for i, v := range s.model.looked {
+		value := &p.m.Values[v]
+		if !value.HasFloor || !p.changing[v] {
+			continue
+		}
+		for l, x := range s.result(sectionLook, i)[from:to] {
+			if !(x > 0) {
+				x = 0
+			}
+			margin[l] = min(margin[l], min(x, 10)-value.Floor)
 		}
 	}
 	return margin
 }
 
-// notice keeps the worst state and the step in which a floor breaks, of lane l.
-func (s *lanes) notice(r *report, l, step int) {
-	margin := s.margin[l]
-	if margin < 0 && s.broke[l] == 0 {
-		s.broke[l] = step
-	}
-	if margin < r.margin {
-		s.keep(r, l)
-	}
-}
-
-// keep makes the state of lane l the worst one of the report.
-func (s *lanes) keep(r *report, l int) {
-	r.margin = s.margin[l]
-	s.get(l, r.ends[:s.states])
-}
-
 // get copies the state of lane l.
 func (s *lanes) get(l int, state []float64) {
 	for i := range state {
-		state[i] = s.slots[i*s.n+l]
+		state[i] = s.rows[i*s.n+l]
 	}
 }
 
-// finish takes the roll-outs into the report.
-func (s *lanes) finish(p *Partner, r *report) {
-	n := len(p.m.Values)
-	for v := range n {
-		worst, sum := s.row(s.worst, v), s.row(s.sum, v)
-		if !p.changing[v] {
-			fill(worst, r.fixed[v])
-			fill(sum, r.fixed[v]*float64(p.steps))
-		}
-		for _, x := range sum[s.counted(p):] {
-			r.sum[v] += x
-		}
-		for l, w := range worst {
-			r.samples[(s.first+l)*n+v] = w
-			if w < r.worst[v] {
-				r.worst[v] = w
-				if s.first+l < p.plan.corners {
-					r.corner[v] = s.first + l
+// finish takes the roll-outs into the reports.
+func (s *lanes) finish(p *Partner, reports []report) {
+	n, first := len(p.m.Values), s.first.rollout
+	counted := s.counted(p)
+	for o := range reports {
+		r := &reports[o]
+		from, to := o*s.each, (o+1)*s.each
+		for v := range n {
+			worst, sum := s.row(s.worst, v)[from:to], s.row(s.sum, v)[from:to]
+			if !p.changing[v] {
+				fill(worst, r.fixed[v])
+				fill(sum, r.fixed[v]*float64(p.steps))
+			}
+			for _, x := range sum[counted:] {
+				r.sum[v] += x
+			}
+			for l, w := range worst {
+				r.samples[(first+l)*n+v] = w
+				if w < r.worst[v] {
+					r.worst[v] = w
+					if first+l < p.plan.corners {
+						r.corner[v] = first + l
+					}
 				}
 			}
 		}
-	}
-	r.counted += (s.n - s.counted(p)) * p.steps
-	for k := s.first; k < min(s.first+s.n, p.endings()); k++ {
-		s.get(k-s.first, r.ends[(1+k)*s.states:(2+k)*s.states])
-	}
-	for _, step := range s.broke[:s.n] {
-		r.close(step)
+		r.counted += (s.each - counted) * p.steps
+		states := p.layout.Slots()
+		for k := first; k < min(first+s.each, p.endings()); k++ {
+			s.get(from+k-first, r.ends[(1+k)*states:(2+k)*states])
+		}
+		for _, broke := range s.broke[from:to] {
+			r.close(broke)
+		}
 	}
 }
 
-// counted is the first roll-out of the row that counts for the expected index:
+// counted is the first roll-out of an option that counts for the expected index:
 // the samples do, and the corners only where there are no samples.
 func (s *lanes) counted(p *Partner) int {
 	if p.plan.samples == 0 {
 		return 0
 	}
-	return min(max(p.plan.corners-s.first, 0), s.n)
+	return min(max(p.plan.corners-s.first.rollout, 0), s.each)
 }
 
 // close counts one roll-out, in which a floor broke in the given step or not.

@@ -2,7 +2,9 @@ package partner
 
 import "dancer/dancer"
 
-// plan divides a budget of roll-outs.
+// plan divides a budget of roll-outs. The roll-outs of a smaller budget, down to
+// the least one, are the first ones of a larger: so a forecast that was cut is
+// the forecast with the budget that it completed.
 type plan struct {
 	corners     int
 	all         bool // the corners are all there are
@@ -14,8 +16,16 @@ type plan struct {
 // option.
 func (p plan) paired() int { return p.corners + p.samples }
 
-// manyDisturbances is from where on corners are too many to count.
-const manyDisturbances = 20
+// rollouts is the number of all roll-outs of an option.
+func (p plan) rollouts() int { return p.paired() + p.adversaries }
+
+// least is the smallest budget that has the same corners and adversaries.
+func (p plan) least() int { return max(2*p.corners, 8*p.adversaries) }
+
+const (
+	manyDisturbances = 20 // from here on corners are too many to count
+	manyCorners      = 32 // of those drawn where there are too many
+)
 
 func cornersOnly(m *dancer.Manual, budget int) plan {
 	n := len(m.Model.Disturbance)
@@ -35,6 +45,9 @@ func schedule(m *dancer.Manual, steps, budget int) plan {
 		return plan{corners: 1, all: true}
 	}
 	p := cornersOnly(m, max(budget/2, 1))
+	if !p.all {
+		p.corners = min(p.corners, manyCorners)
+	}
 	if steps > 1 {
 		p.adversaries = min(floors(m), budget/8)
 	}

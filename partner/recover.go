@@ -10,60 +10,66 @@ const endings = 8
 // the worst corners once more, a drift added up over twice the horizon would
 // leave nothing recoverable.) One lane is one such state.
 func (p *Partner) recover() {
-	each := 1 + p.endings()
 	s := &p.back
-	s.first, s.n = 0, each*len(p.options)
+	states := p.layout.Slots()
 	for i := range p.options {
-		p.reports[i].lost = false
-		for k := range each {
-			s.put(i*each+k, p.reports[i].ends[k*s.states:(k+1)*s.states])
+		for k := range s.each {
+			s.put(i*s.each+k, p.reports[i].ends[k*states:(k+1)*states])
 		}
 	}
 	p.applyFallback(s)
 	for i := range p.m.Model.Disturbance {
 		d := &p.m.Model.Disturbance[i]
-		fill(s.row(s.slots, p.layout.Disturbance(i)), d.Minimum+float64((d.Maximum-d.Minimum)*0.5))
+		fill(s.slot(p.layout.Disturbance(i)), d.Minimum+float64((d.Maximum-d.Minimum)*0.5))
 	}
+	p.loseBlind()
+	s.model.batch.Prepare(s.rows, s.n)
 	for range p.steps {
 		s.advance(p)
-		p.lose(each)
+		p.lose()
 	}
 }
 
-func (p *Partner) endings() int { return min(p.plan.corners, endings, width) }
+func (p *Partner) endings() int { return min(p.plan.corners, endings) }
 
 // put makes one state the state of lane l.
 func (s *lanes) put(l int, state []float64) {
 	for i, x := range state {
-		s.slots[i*s.n+l] = x
+		s.rows[i*s.n+l] = x
 	}
 }
 
 func (p *Partner) applyFallback(s *lanes) {
 	if f := p.m.Fallback; f >= 0 && f < len(p.m.Actions) {
 		for _, set := range p.m.Actions[f].Set {
-			fill(s.row(s.slots, p.layout.Output(set.Output)), set.Value)
+			fill(s.slot(p.layout.Output(set.Output)), set.Value)
+		}
+	}
+}
+
+// loseBlind marks every option when a value with a floor cannot be known.
+func (p *Partner) loseBlind() {
+	for _, v := range p.model.floored {
+		if p.blind[v] && p.m.Values[v].Floor > 0 {
+			for i := range p.options {
+				p.reports[i].lost = true
+			}
 		}
 	}
 }
 
 // lose marks the options of which a state is under a floor now.
-func (p *Partner) lose(each int) {
+func (p *Partner) lose() {
 	s := &p.back
-	out := s.out[:s.n]
-	for v := range p.m.Values {
+	s.evaluate(sectionWay)
+	for i, v := range p.model.ways {
 		value := &p.m.Values[v]
-		if !value.HasFloor {
+		if p.blind[v] || !(value.Floor > 0) {
 			continue
 		}
-		if p.blind[v] {
-			fill(out, 0)
-		} else {
-			s.evaluate(p.m.Impact[v], out)
-		}
-		for l, x := range out {
-			if !(x >= value.Floor) && value.Floor > 0 {
-				p.reports[l/each].lost = true
+		for l, x := range s.result(sectionWay, i) {
+			if !(x >= value.Floor) {
+				p.reports[l/s.each].lost = true
 			}
 		}
 	}

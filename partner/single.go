@@ -1,35 +1,22 @@
 package partner
 
-import "dancer/dancer"
+import (
+	"dancer/dancer"
+	"dancer/reflex/program"
+)
 
 // single is scratch memory for looking at one state.
 type single struct {
 	slots     []float64 // signals, outputs, disturbances
-	registers []float64
-}
-
-func (s *single) size(m *dancer.Manual) {
-	s.slots = sized(s.slots, m.Layout().Slots())
-	s.registers = sized(s.registers, registers(m))
-}
-
-func registers(m *dancer.Manual) int {
-	n := 0
-	for _, impact := range m.Impact {
-		if impact != nil {
-			n = max(n, impact.Registers())
-		}
-	}
-	for i := range m.Model.Next {
-		n = max(n, m.Model.Next[i].Program.Registers())
-	}
-	return n
+	registers [program.Registers]float64
 }
 
 // start puts the state of now with the option's outputs.
 func (s *single) start(p *Partner, o *dancer.Option) {
+	s.slots = sized(s.slots, p.layout.Slots())
 	copy(s.slots, p.now[:p.layout.Signals])
 	copy(s.slots[p.layout.Signals:], o.Outputs)
+	clear(s.slots[p.layout.Disturbance(0):])
 }
 
 // index of value v in the state, 0-10; 0 when it cannot be known, and that is
@@ -38,7 +25,7 @@ func (s *single) index(p *Partner, r *report, v int) float64 {
 	if p.blind[v] {
 		return 0
 	}
-	x := p.m.Impact[v].Eval(s.slots, s.registers)
+	x := p.m.Impact[v].Eval(s.slots, s.registers[:])
 	if x != x {
 		r.unknown[v] = true
 	}

@@ -45,3 +45,19 @@ type instruction struct {
 	d, a, b, c uint8
 	k, k2      float64
 }
+
+// reads says which of the registers a, b and c an operation reads.
+func (op opcode) reads() (a, b, c bool) {
+	switch op {
+	case opConstant:
+		return false, false, false
+	case opAdd, opSubtract, opMultiply, opDivide, opMinimum, opMaximum,
+		opLess, opLessOrEqual, opEqual, opAnd, opOr, opSelectRK:
+		return true, true, false
+	case opSelect:
+		return true, true, true
+	case opSelectKR:
+		return true, false, true
+	}
+	return true, false, false
+}

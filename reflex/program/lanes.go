@@ -14,13 +14,8 @@ func (p *Program) EvalLanes(out, slots, registers []float64, lanes int) {
 		in := &p.code[i]
 		d := row(registers, int(in.d), lanes)
 		x, y := rows.operand(in.a), rows.operand(in.b)
-		if in.op < opLess {
-			arithmetic(in, d, x, y)
-			clean(d)
-			continue
-		}
-		logic(in, d, x, y, rows.operand(in.c))
-		if in.op > opEqualK { // the results of comparisons are clean
+		calculate(in.op, in.k, in.k2, d, x, y, rows.operand(in.c))
+		if in.op < opLess || in.op > opEqualK { // the results of comparisons are clean
 			clean(d)
 		}
 	}
@@ -70,11 +65,20 @@ func finite(v float64) float64 {
 	return v
 }
 
-// arithmetic runs one instruction below opLess. d may be x or y.
-func arithmetic(in *instruction, d, x, y []float64) {
+// calculate runs one instruction for all lanes, without cleaning the results. d
+// may be x, y or z.
+func calculate(op opcode, k, k2 float64, d, x, y, z []float64) {
+	if op < opLess {
+		arithmetic(op, k, d, x, y)
+		return
+	}
+	logic(op, k, k2, d, x, y, z)
+}
+
+// arithmetic runs one instruction below opLess.
+func arithmetic(op opcode, k float64, d, x, y []float64) {
 	x, y = x[:len(d)], y[:len(d)]
-	k := in.k
-	switch in.op {
+	switch op {
 	case opConstant:
 		for l := range d {
 			d[l] = k
@@ -134,11 +138,10 @@ func arithmetic(in *instruction, d, x, y []float64) {
 	}
 }
 
-// logic runs one instruction from opLess on. d may be x, y or z.
-func logic(in *instruction, d, x, y, z []float64) {
+// logic runs one instruction from opLess on.
+func logic(op opcode, k, k2 float64, d, x, y, z []float64) {
 	x, y, z = x[:len(d)], y[:len(d)], z[:len(d)]
-	k, k2 := in.k, in.k2
-	switch in.op {
+	switch op {
 	case opLess:
 		for l := range d {
 			d[l] = less(x[l], y[l])
@@ -211,5 +214,7 @@ func logic(in *instruction, d, x, y, z []float64) {
 		for l := range d {
 			d[l] = logarithm(x[l])
 		}
+	case opCopy:
+		copy(d, x)
 	}
 }
