@@ -33,12 +33,19 @@ type Input struct {
 	Validity  []hal.Validity  // per signal; anything but hal.Valid makes the value invalid
 	Age       []time.Duration // per signal, since its last reading
 	Rollouts  int             // budget per option; 0: DefaultRollouts
+
+	// Completed is, of a decision that is made again, how many roll-outs per option
+	// it had completed when it was cut short; 0: it was not.
+	Completed int
 }
 
 // Forecast assesses every option over the given number of model steps with at
 // most the given roll-outs per option, 1 or more. slots holds signals then
-// outputs; an invalid one is NaN. It must be a pure function of its arguments.
-// partner.Partner has two methods of this type.
+// outputs; an invalid one is NaN. It must be a pure function of its arguments, or
+// one that is cut short: then it completed the same number of roll-outs of every
+// option, says so in Assessment.Rollouts, and gives exactly what it gives when
+// that number is all that it is allowed. partner.Partner has two methods of this
+// type.
 type Forecast func(m *Manual, slots []float64, options []Option, steps, rollouts int, seed uint64) []Assessment
 
 // Decide makes one decision: tier 2 first, and tier 3 where tier 2 may not
@@ -61,13 +68,28 @@ func Decide(m *Manual, in Input, tier2, tier3 Forecast) Decision {
 	d.Verdict = Judge(m, d.Assessments, freshness)
 	if !m.hasty(&d, outputs) {
 		d.Tier = 3
-		d.Assessments = tier3(m, slots, options, m.Model.Steps(), d.Budget, in.Seed)
+		budget := d.Budget
+		if in.Completed > 0 {
+			budget = min(budget, in.Completed)
+		}
+		d.Assessments = tier3(m, slots, options, m.Model.Steps(), budget, in.Seed)
+		d.Completed = m.cutShort(&d)
 		d.Verdict = Judge(m, d.Assessments, freshness)
 	}
 	for i := range d.Assessments {
 		d.Assessments[i].Samples = nil // they belong to the forecaster
 	}
 	return d
+}
+
+// cutShort gives the roll-outs per option that a forecast completed, if the
+// budget allowed more; 0 otherwise. A model without disturbances has only one
+// future, whatever the budget.
+func (m *Manual) cutShort(d *Decision) int {
+	if len(d.Assessments) == 0 || len(m.Model.Disturbance) == 0 || d.Assessments[0].Rollouts >= d.Budget {
+		return 0
+	}
+	return d.Assessments[0].Rollouts
 }
 
 // hasty says whether tier 2 may decide with the verdict in d.
@@ -160,7 +182,7 @@ func (in *Input) age(i int) time.Duration {
 // Input rebuilds what a decision was made from, so that Decide can be run again
 // and must give the same record.
 func (d *Decision) Input() Input {
-	in := Input{Robot: d.Robot, Monotonic: d.Monotonic, Seed: d.Seed, Rollouts: d.Budget}
+	in := Input{Robot: d.Robot, Monotonic: d.Monotonic, Seed: d.Seed, Rollouts: d.Budget, Completed: d.Completed}
 	for i := range d.Signals {
 		v := parseValidity(d.Signals[i].Validity)
 		value := d.Signals[i].Value

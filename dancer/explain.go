@@ -25,8 +25,12 @@ func (d Decision) Explain() []string {
 	for _, o := range d.Outputs {
 		lines = append(lines, "output before: "+o.Name+" = "+number(o.Value))
 	}
-	return append(lines, "to repeat it: manual "+orDash(d.ManualHash)+", seed "+strconv.FormatUint(d.Seed, 10)+
-		", "+strconv.Itoa(d.Budget)+" roll-outs per option")
+	again := "to repeat it: manual " + orDash(d.ManualHash) + ", seed " + strconv.FormatUint(d.Seed, 10) +
+		", " + strconv.Itoa(d.Budget) + " roll-outs per option"
+	if d.Completed > 0 {
+		again += ", cut short after " + strconv.Itoa(d.Completed)
+	}
+	return append(lines, again)
 }
 
 func (d *Decision) runningLine() string {

@@ -97,7 +97,8 @@ type Decision struct {
 	Tier        int              `json:"tier"`      // 2 or 3
 	ManualHash  string           `json:"manual"`
 	Seed        uint64           `json:"seed"`
-	Budget      int              `json:"budget"` // roll-outs per option that were allowed
+	Budget      int              `json:"budget"`              // roll-outs per option that were allowed
+	Completed   int              `json:"completed,omitempty"` // how many of them a forecast completed that was cut short; 0: it was not
 	Signals     []SignalSnapshot `json:"signals"`
 	Outputs     []NamedValue     `json:"outputs"` // before the decision
 	Ladder      []Rung           `json:"ladder"`  // the manual's values in order

@@ -25,15 +25,20 @@ func eight(t testing.TB) *dancer.Manual {
 	return m
 }
 
+// input of one decision, calm but for some smoke.
+func input() dancer.Input {
+	return dancer.Input{
+		Robot: "bench", Values: []float64{5, 60, 1, 0.05, 0, 0}, Rollouts: 64,
+		Validity: []hal.Validity{hal.Valid, hal.Valid, hal.Valid}, Age: make([]time.Duration, 3),
+	}
+}
+
 // BenchmarkDecision is the mark of the design's part 7: a full decision of 8
 // options, 64 roll-outs x 30 steps each, p99 at most 1 ms.
 func BenchmarkDecision(b *testing.B) {
 	m := eight(b)
 	var p partner.Partner
-	in := dancer.Input{
-		Robot: "bench", Values: []float64{5, 60, 1, 0.05, 0, 0}, Rollouts: 64,
-		Validity: []hal.Validity{hal.Valid, hal.Valid, hal.Valid}, Age: make([]time.Duration, 3),
-	}
+	in := input()
 	options := len(m.Options(in.Values[3:]))
 	if options != 8 {
 		b.Fatalf("%d options", options)

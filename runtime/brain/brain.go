@@ -30,7 +30,7 @@ type Config struct {
 	DataDir  string     // where records are kept; it exists
 	Events   io.Writer  // one JSON object a line; nil: nobody reads them
 	Version  string     // of the binary
-	Rollouts int        // forecast budget per option; 0: dancer.DefaultRollouts
+	Rollouts int        // forecast budget per option, cut short when the time is up; 0: dancer.DefaultRollouts
 	Log      *slog.Logger
 }
 
@@ -64,7 +64,8 @@ type brain struct {
 	tracker   *dancer.Tracker
 	decisions uint64
 	told      verdictKey
-	slots     []float64 // of the last decision: signals, then outputs
+	slots     []float64     // of the last decision: signals, then outputs
+	cutAt     time.Duration // when the forecast under way is cut short
 }
 
 // meter guards the impedance figures: the decision, the gossip and the mail
@@ -86,6 +87,7 @@ func Run(ctx context.Context, c Config) error {
 	b.hub = newHub(b.wall)
 	b.requests = newRequests(c.Ends)
 	b.tracker = dancer.NewTracker(b.manual)
+	b.partner.Cut = b.late
 	b.markers = newMarkers(b)
 	archive, err := openArchive(c.DataDir, c.Log)
 	if err != nil {

@@ -6,12 +6,15 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
 
 	"dancer/dancer"
 	"dancer/dancer/swarm"
+	"dancer/partner"
+	"dancer/runtime/config"
 	"dancer/storage"
 	"dancer/storage/bolt"
 )
@@ -107,6 +110,40 @@ func TestDecisionsDriveOutputsAndAreKept(t *testing.T) {
 		if o.Option != "patrol" || len(o.Predicted) != 3 || len(o.Followed) != 3 || o.Followed[0].Worst != 10 {
 			t.Fatalf("outcome %+v: want patrol with nothing happening to anybody", o)
 		}
+	}
+}
+
+// TestForecastIsCutShort: with far more roll-outs allowed than there is time for,
+// every decision still comes, says how many it completed, and can be made again
+// from what is stored.
+func TestForecastIsCutShort(t *testing.T) {
+	t.Setenv(rolloutsOf, "100000")
+	manual := strings.Replace(gasManual, "horizon: 500ms", "horizon: 5m", 1)
+	r := start(t, gasRobot("hurried", "alone", "{off: true}"), manual, "at 1h gas = 1\n")
+	r.until(30*time.Second, "a decision", func() bool { return len(r.events("decision")) > 0 })
+	time.Sleep(2 * time.Second)
+	decisions, err := storage.NewRepository[dancer.Decision](r.read(), storage.TableDecisions, storage.KindDecision).Newest(1000)
+	if err != nil || len(decisions) == 0 {
+		t.Fatalf("%d decisions are stored: %v", len(decisions), err)
+	}
+	d := decisions[0]
+	for i := range decisions { // the quickest one to make again
+		if decisions[i].Completed < d.Completed {
+			d = decisions[i]
+		}
+		if c := &decisions[i]; c.Completed < 16 || c.Completed >= c.Budget || c.Budget != 100000 || c.Assessments[0].Rollouts != c.Completed {
+			t.Errorf("completed %d of %d, %d roll-outs", c.Completed, c.Budget, c.Assessments[0].Rollouts)
+		}
+	}
+	path, _ := files(t, gasRobot("hurried", "alone", "{off: true}"), manual, "at 1h gas = 1\n")
+	loaded, problems := config.Load(path, config.Options{})
+	if err := problems.Err(); err != nil {
+		t.Fatal(err)
+	}
+	var p partner.Partner
+	again := dancer.Decide(loaded.Manual, d.Input(), p.Corners, p.Forecast)
+	if !reflect.DeepEqual(again.Assessments, d.Assessments) || !reflect.DeepEqual(again.Verdict, d.Verdict) || again.Completed != d.Completed {
+		t.Errorf("made again:\n%+v\nstored:\n%+v", again, d)
 	}
 }
 

@@ -16,6 +16,10 @@ import (
 const (
 	tier2Budget = 150 * time.Millisecond
 	tier3Budget = 500 * time.Millisecond
+
+	// forecastBudget is when tier 3 is cut short. The rest of its budget is for the
+	// block of roll-outs under way, the way back and the verdict.
+	forecastBudget = 400 * time.Millisecond
 )
 
 // decide runs a decision each model step until the context ends. The next
@@ -70,7 +74,7 @@ func (b *brain) cycle() {
 		return // the spine is writing it: no decision, no lease
 	}
 	in := b.input(now)
-	b.slots = in.Values
+	b.slots, b.cutAt = in.Values, now+forecastBudget
 	d := dancer.Decide(b.manual, in, b.partner.Corners, b.partner.Forecast)
 	d.ID, d.At = b.newID(), b.wall().UTC()
 	changes := b.settle(&d, now)
@@ -86,6 +90,9 @@ func (b *brain) cycle() {
 		b.ask(&changes[i], &d)
 	}
 }
+
+// late says whether the forecast under way has to make do with what it has.
+func (b *brain) late() bool { return b.clock() >= b.cutAt }
 
 // settle says what runs: the question has the last word. Until every signal has
 // been seen or given up nothing is asked, because nothing is known yet, and the

@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -26,6 +27,9 @@ import (
 // The tests run a real spine in the test's process and a real brain as its
 // child: the test binary again, told by the environment to be one.
 const brainOf = "DANCER_TEST_BRAIN"
+
+// rolloutsOf tells it how many roll-outs to make, where a test does.
+const rolloutsOf = "DANCER_TEST_ROLLOUTS"
 
 func TestMain(m *testing.M) {
 	if spec := os.Getenv(brainOf); spec != "" {
@@ -57,7 +61,8 @@ func beBrain(spec string) error {
 	}
 	defer events.Close()
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
-	return brain.Run(ctx, brain.Config{Robot: robot, Ends: ends, DataDir: data, Events: events, Version: "test", Log: log})
+	rollouts, _ := strconv.Atoi(os.Getenv(rolloutsOf))
+	return brain.Run(ctx, brain.Config{Robot: robot, Ends: ends, DataDir: data, Events: events, Version: "test", Log: log, Rollouts: rollouts})
 }
 
 // robot is one running robot of a test.
