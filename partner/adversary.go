@@ -19,6 +19,7 @@ func (p *Partner) adversary(a int) {
 	s := &p.duel
 	s.first = moment{adversary: a + 1}
 	s.start(p, p.options)
+	p.corner(a)
 	for step := 1; step <= p.steps; step++ {
 		p.choose(a)
 		s.advance(p)
@@ -33,17 +34,24 @@ func (p *Partner) adversary(a int) {
 	}
 }
 
-// choose sets the disturbances of the next step in every lane.
-func (p *Partner) choose(a int) {
+// corner keeps the disturbances that were worst for the a-th value with a floor.
+func (p *Partner) corner(a int) {
 	s, ds := &p.duel, p.m.Model.Disturbance
 	target := p.model.floored[a]
 	for i := range ds {
-		drawn := s.slot(p.layout.Disturbance(i))
-		for l := range drawn {
-			drawn[l] = p.plan.corner(&ds[i], p.reports[l].corner[target], i, p.seed)
+		for l := range s.n {
+			s.row(s.worstCorner, i)[l] = p.plan.corner(&ds[i], p.reports[l].corner[target], i, p.seed)
 		}
 	}
-	if !p.changing[target] {
+}
+
+// choose sets the disturbances of the next step in every lane.
+func (p *Partner) choose(a int) {
+	s, ds := &p.duel, p.m.Model.Disturbance
+	for i := range ds {
+		copy(s.slot(p.layout.Disturbance(i)), s.row(s.worstCorner, i))
+	}
+	if !p.changing[p.model.floored[a]] {
 		return
 	}
 	lowest, tried := s.row(s.trial, 0), s.row(s.trial, 1)

@@ -35,6 +35,7 @@ type lanes struct {
 	broke       []int     // a row: the step in which a floor broke, 0 for none
 	whole       []int     // per option: lanes in which none broke so far
 	trial, save []float64 // two rows, a row per rule: the adversary's looks ahead
+	worstCorner []float64 // a row per disturbance: where the adversary starts from
 }
 
 // size makes room for n lanes of at most so many options.
@@ -45,6 +46,7 @@ func (s *lanes) size(c *model, options, n int) {
 	s.worst, s.sum = sized(s.worst, len(c.impact)*s.n), sized(s.sum, len(c.impact)*s.n)
 	s.margin, s.broke = sized(s.margin, s.n), sized(s.broke, s.n)
 	s.trial, s.save = sized(s.trial, 2*s.n), sized(s.save, len(c.next)*s.n)
+	s.worstCorner = sized(s.worstCorner, c.layout.Disturbances*s.n)
 }
 
 // shape says how many lanes there are, not more than there is room for.
@@ -181,29 +183,31 @@ func (s *lanes) look(p *Partner, reports []report, step int) {
 }
 
 // take clamps indices to 0-10, takes them into the worst ones and the sums, and
-// gives the lowest of them and whether one was not a number. It has no branch
-// that depends on them. Numbers that are not negative are in the order of their
-// bits.
+// gives the lowest of them and whether one was not a number. Numbers that are not
+// negative are in the order of their bits, and all others have larger ones.
 func take(out, worst, sum []float64) (low float64, unknown bool) {
 	worst, sum = worst[:len(out)], sum[:len(out)]
 	ten := math.Float64bits(10)
-	lowest, unknowns := ten, uint64(0)
+	lowest := ten
 	for l, x := range out {
 		bits := math.Float64bits(x)
-		if x > 10 {
-			bits = ten
+		if bits > ten {
+			x, unknown = clamp(x, unknown)
+			bits = math.Float64bits(x)
 		}
-		if !(x > 0) {
-			bits = 0
-		}
-		if x != x {
-			unknowns = 1
-		}
-		sum[l] += math.Float64frombits(bits)
+		sum[l] += x
 		worst[l] = math.Float64frombits(min(bits, math.Float64bits(worst[l])))
 		lowest = min(lowest, bits)
 	}
-	return math.Float64frombits(lowest), unknowns != 0
+	return math.Float64frombits(lowest), unknown
+}
+
+// clamp brings an index that is not between 0 and 10 there.
+func clamp(x float64, unknown bool) (float64, bool) {
+	if x > 10 {
+		return 10, unknown
+	}
+	return 0, unknown || x != x
 }
 
 // notice keeps the worst state, and the step in which a floor breaks in each lane

@@ -237,18 +237,21 @@ func copyOf(as []dancer.Assessment) []dancer.Assessment {
 	return as
 }
 
-// TestNoAllocationPerRollout: ten times the roll-outs, not one allocation more.
-func TestNoAllocationPerRollout(t *testing.T) {
+// TestRolloutsDoNotAllocate: all the roll-outs of a decision are made in memory
+// that is there already, and the assessments are two lists.
+func TestRolloutsDoNotAllocate(t *testing.T) {
 	m := eight(t)
 	slots := state(5, 60, 1)
 	options := m.Options(slots[3:])
-	count := func(rollouts int) float64 {
+	for _, rollouts := range []int{1, 64, 640} {
 		var p partner.Partner
-		p.Forecast(m, slots, options, 30, rollouts, 1)
-		return testing.AllocsPerRun(20, func() { p.Forecast(m, slots, options, 30, rollouts, 1) })
-	}
-	if few, many := count(64), count(640); few != many {
-		t.Errorf("%v allocations with 64 roll-outs, %v with 640", few, many)
+		p.Roll(m, slots, options, 30, rollouts, 1)
+		if n := testing.AllocsPerRun(20, func() { p.Roll(m, slots, options, 30, rollouts, 1) }); n != 0 {
+			t.Errorf("%v allocations in %d roll-outs", n, rollouts)
+		}
+		if n := testing.AllocsPerRun(20, func() { p.Forecast(m, slots, options, 30, rollouts, 1) }); n != 2 {
+			t.Errorf("%v allocations in a forecast of %d roll-outs, want 2", n, rollouts)
+		}
 	}
 }
 

@@ -84,29 +84,17 @@ func arithmetic(op opcode, k float64, d, x, y []float64) {
 			d[l] = k
 		}
 	case opAdd:
-		for l := range d {
-			d[l] = x[l] + y[l]
-		}
+		add(d, x, y)
 	case opAddK:
-		for l := range d {
-			d[l] = x[l] + k
-		}
+		addK(d, x, k)
 	case opSubtract:
-		for l := range d {
-			d[l] = x[l] - y[l]
-		}
+		subtract(d, x, y)
 	case opSubtractFromK:
-		for l := range d {
-			d[l] = k - x[l]
-		}
+		subtractFromK(d, x, k)
 	case opMultiply:
-		for l := range d {
-			d[l] = x[l] * y[l]
-		}
+		multiply(d, x, y)
 	case opMultiplyK:
-		for l := range d {
-			d[l] = x[l] * k
-		}
+		multiplyK(d, x, k)
 	case opDivide:
 		for l := range d {
 			d[l] = x[l] / y[l]
@@ -147,13 +135,9 @@ func logic(op opcode, k, k2 float64, d, x, y, z []float64) {
 			d[l] = less(x[l], y[l])
 		}
 	case opLessK:
-		for l := range d {
-			d[l] = less(x[l], k)
-		}
+		lessK(d, x, k)
 	case opGreaterK:
-		for l := range d {
-			d[l] = less(k, x[l])
-		}
+		greaterK(d, x, k)
 	case opLessOrEqual:
 		for l := range d {
 			d[l] = lessOrEqual(x[l], y[l])
@@ -175,9 +159,7 @@ func logic(op opcode, k, k2 float64, d, x, y, z []float64) {
 			d[l] = equal(x[l], k)
 		}
 	case opAnd:
-		for l := range d {
-			d[l] = x[l] * y[l]
-		}
+		multiply(d, x, y)
 	case opOr:
 		for l := range d {
 			d[l] = maximum(x[l], y[l])
@@ -195,9 +177,7 @@ func logic(op opcode, k, k2 float64, d, x, y, z []float64) {
 			d[l] = choose(x[l], y[l], k)
 		}
 	case opSelectKK:
-		for l := range d {
-			d[l] = choose(x[l], k, k2)
-		}
+		selectKK(d, x, k, k2)
 	case opAbsolute:
 		for l := range d {
 			d[l] = math.Abs(x[l])
