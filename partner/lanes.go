@@ -9,7 +9,7 @@ import (
 const (
 	// width is about how many roll-outs run side by side: each instruction is then
 	// decoded once for all of them, and their rows stay in the nearest cache.
-	width = 64
+	width = 128
 
 	// block is how many roll-outs of every option there are between two questions
 	// whether to go on.
