@@ -28,13 +28,16 @@ race: ## the same tests under the race detector, without the slow end-to-end one
 lint: ## golangci-lint, pinned in tools/go.mod
 	go build -C tools -o ../bin/golangci-lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 	bin/golangci-lint run
+	cd tools/peers && ../../bin/golangci-lint run
 
-check-tidy: ## both go.mod files name exactly what is used
+check-tidy: ## every go.mod file names exactly what is used
 	go mod tidy -diff
 	go -C tools mod tidy -diff
+	go -C tools/peers mod tidy -diff
 
-bench: ## figures of docs/benchmarks.md that need one process
+bench: ## figures of docs/benchmarks.md that need one process, and the same rules in its peers
 	go test -p 1 -run '^$$' -bench . -benchmem ./...
+	go -C tools/peers test -p 1 -bench . -benchmem .
 
 bench-spine: ## figures of docs/benchmarks.md that need the real program (8 min, quiet machine, root)
 	DANCER_FIGURES=1 go test -p 1 -count=1 -timeout 30m -v -run TestFigures ./runtime/spine ./cmd/dancer
