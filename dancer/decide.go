@@ -73,7 +73,7 @@ func Decide(m *Manual, in Input, tier2, tier3 Forecast) Decision {
 			budget = min(budget, in.Completed)
 		}
 		d.Assessments = tier3(m, slots, options, m.Model.Steps(), budget, in.Seed)
-		d.Completed = m.cutShort(&d)
+		d.Completed = d.cutShort()
 		d.Verdict = Judge(m, d.Assessments, freshness)
 	}
 	for i := range d.Assessments {
@@ -83,13 +83,16 @@ func Decide(m *Manual, in Input, tier2, tier3 Forecast) Decision {
 }
 
 // cutShort gives the roll-outs per option that a forecast completed, if the
-// budget allowed more; 0 otherwise. A model without disturbances has only one
-// future, whatever the budget.
-func (m *Manual) cutShort(d *Decision) int {
-	if len(d.Assessments) == 0 || len(m.Model.Disturbance) == 0 || d.Assessments[0].Rollouts >= d.Budget {
+// budget allowed more; 0 otherwise. One is no cut: without disturbances there is
+// only one future.
+func (d *Decision) cutShort() int {
+	if len(d.Assessments) == 0 {
 		return 0
 	}
-	return d.Assessments[0].Rollouts
+	if n := d.Assessments[0].Rollouts; n > 1 && n < d.Budget {
+		return n
+	}
+	return 0
 }
 
 // hasty says whether tier 2 may decide with the verdict in d.

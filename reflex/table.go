@@ -157,8 +157,7 @@ func (t *Table) NextDeadline() (earliest time.Duration, ok bool) {
 
 // when evaluates the condition of one rule, true where it reads an invalid slot.
 func (t *Table) when(i int, slots []float64) bool {
-	p := t.rules[i].When
-	return p.AnyInvalid(slots) || p.Eval(slots, t.scratch) != 0 // NaN is not 0
+	return t.rules[i].When.EvalValid(slots, t.scratch) != 0 // NaN is not 0
 }
 
 // until evaluates whether a rule whose condition is false may end.
@@ -166,7 +165,7 @@ func (t *Table) until(p *program.Program, slots []float64) bool {
 	if p == nil {
 		return true
 	}
-	return !p.AnyInvalid(slots) && p.Eval(slots, t.scratch) == 1
+	return p.EvalValid(slots, t.scratch) == 1
 }
 
 // step moves one rule on, after its condition has been evaluated or time has

@@ -80,6 +80,25 @@ func (p *Program) Eval(slots, registers []float64) float64 {
 	for i, s := range p.reads {
 		r[uint8(i)] = slots[s]
 	}
+	return p.run(r)
+}
+
+// EvalValid is Eval where every slot that the program reads is valid, and NaN
+// where one is NaN, even one that only a branch reads which is not selected.
+func (p *Program) EvalValid(slots, registers []float64) float64 {
+	r := (*[Registers]float64)(registers)
+	for i, s := range p.reads {
+		x := slots[s]
+		if x != x {
+			return math.NaN()
+		}
+		r[uint8(i)] = x
+	}
+	return p.run(r)
+}
+
+// run evaluates the program with its slots in the lowest registers.
+func (p *Program) run(r *[Registers]float64) float64 {
 	code := p.code
 	for i := range code {
 		in := &code[i]

@@ -125,6 +125,29 @@ func TestResultHasOneNaN(t *testing.T) {
 	}
 }
 
+// TestEvalValid: the same as Eval, but for an invalid slot in a branch that is not
+// selected.
+func TestEvalValid(t *testing.T) {
+	nan := math.NaN()
+	var b Builder
+	p, err := b.Program("", b.Select(b.Slot(0), b.Slot(1), b.Slot(2)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	registers := make([]float64, p.Registers())
+	for _, test := range []struct {
+		slots []float64
+		want  float64
+	}{
+		{[]float64{1, 5, 6}, 5}, {[]float64{0, 5, 6}, 6}, {[]float64{1, 5, nan}, nan},
+		{[]float64{1, nan, 6}, nan}, {[]float64{nan, 5, 6}, nan}, {[]float64{1, math.Inf(1), 6}, nan},
+	} {
+		if got := p.EvalValid(test.slots, registers); !same(got, test.want) {
+			t.Errorf("%v give %v, want %v", test.slots, got, test.want)
+		}
+	}
+}
+
 func TestReadsAreSortedAndUnique(t *testing.T) {
 	var b Builder
 	p, err := b.Program("source", b.Binary(Add, b.Binary(Multiply, b.Slot(7), b.Slot(2)), b.Slot(7)))

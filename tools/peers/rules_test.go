@@ -165,7 +165,7 @@ func join(conditions []condition, operator string) string {
 func hundred() []condition {
 	rules := make([]condition, 100)
 	for i := range rules {
-		a, b, o := slot(i%numbers), slot((i*7+3)%numbers), slot(numbers+truths+i%outputs)
+		a, b, o := slot((i+i/numbers)%numbers), slot((i*7+3)%numbers), slot(numbers+truths+i%outputs)
 		below := func(s slot, limit string) condition { return comparison{s, "<", constant(limit)} }
 		switch {
 		case i%50 == 7:
