@@ -160,15 +160,19 @@ func (p *plain) worstState(start []float64) []float64 {
 	return p.visits[0].state
 }
 
-// recoverable says whether the fallback keeps every floor from a state on.
+// recoverable says whether the fallback keeps every floor from a state on. What
+// cannot be known there is not an index of the option.
 func (p *plain) recoverable(state []float64) bool {
+	unknown := p.unknown
+	p.unknown = slices.Clone(unknown)
+	defer func() { p.unknown = unknown }()
 	state = slices.Clone(state)
 	for _, set := range p.m.Actions[p.m.Fallback].Set {
 		state[p.m.Layout().Output(set.Output)] = set.Value
 	}
 	var middle []float64
 	for _, d := range p.m.Model.Disturbance {
-		middle = append(middle, d.Minimum+(d.Maximum-d.Minimum)*0.5)
+		middle = append(middle, d.Minimum+float64((d.Maximum-d.Minimum)*0.5))
 	}
 	for range p.steps {
 		state = p.advance(state, middle)
@@ -189,6 +193,9 @@ func plainForecast(m *dancer.Manual, slots []float64, o *dancer.Option, steps, b
 	copy(start, slots[:layout.Signals])
 	copy(start[layout.Signals:], o.Outputs)
 
+	for v := range m.Values {
+		p.index(v, start) // for unknown alone: the state of now counts for that
+	}
 	for r, roll := range draws {
 		p.run(start, 0, r, func(step int, _ []float64) []float64 { return roll[step] })
 	}

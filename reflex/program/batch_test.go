@@ -58,6 +58,50 @@ func checkBatch(t *rapid.T, batch *Batch, sections [][]*Program, moving []bool, 
 	}
 }
 
+// TestBatchLosesNoInfinity: every operation on a product that overflows, as every
+// operand, beside every kind of other operand, gives the bits that Eval gives,
+// although Eval makes the product NaN at once and a batch mostly does not.
+func TestBatchLosesNoInfinity(t *testing.T) {
+	var b Builder
+	products := []Value{b.Binary(Multiply, b.Slot(0), b.Slot(0)), b.Binary(Multiply, b.Slot(0), b.Slot(1))}
+	others := append([]Value{b.Slot(1), b.Slot(2), b.Constant(0), b.Constant(-3), b.Constant(math.Inf(1))}, products...)
+	var values []Value
+	for _, x := range products {
+		for _, operation := range []Operation{Not, Negate, Absolute, SquareRoot, Exponential, Logarithm} {
+			values = append(values, b.Unary(operation, x))
+		}
+		for _, y := range others {
+			for operation := Add; operation <= Or; operation++ {
+				values = append(values, b.Binary(operation, x, y), b.Binary(operation, y, x))
+			}
+			for _, z := range others {
+				values = append(values, b.Select(x, y, z), b.Select(y, x, z), b.Select(y, z, x))
+			}
+		}
+	}
+	states := [][]float64{{1e200, 1e200, 2}, {1e200, -1e200, 0}, {1e200, 0, 1}, {3, math.Inf(1), 1}, {3, -2, math.NaN()}}
+	registers := make([]float64, Registers)
+	for i, v := range values {
+		// Twice: on its own, and with something after it that hides nothing.
+		for _, x := range []Value{v, b.Binary(Add, v, b.Constant(1))} {
+			p, err := b.Program("", x)
+			if err != nil {
+				t.Fatal(err)
+			}
+			batch := NewBatch(3, func(int) bool { return true }, []*Program{p})
+			rows := make([]float64, batch.Rows())
+			batch.Prepare(rows, 1)
+			for _, state := range states {
+				copy(rows, state)
+				batch.Eval(0, rows, 1)
+				if got, want := rows[batch.Result(0, 0)], p.Eval(state, registers); !same(got, want) {
+					t.Errorf("value %d with %v: %v, want %v", i, state, got, want)
+				}
+			}
+		}
+	}
+}
+
 // TestBatchResultsOutliveTheSlots: two programs that swap two slots can be
 // written back one after the other.
 func TestBatchResultsOutliveTheSlots(t *testing.T) {
