@@ -21,6 +21,7 @@ type domination struct {
 	with      *roller // run A
 	without   *roller // run B
 	attacks   int
+	cut       func() bool
 	example   *Example
 }
 
@@ -28,6 +29,7 @@ const first = 0 // the first value
 
 func dominate(q *questions, rule int, o Options) Finding {
 	d := newDomination(q, rule)
+	d.cut = o.cut
 	f := Finding{
 		Property: Domination, Subject: d.rule.Name, Reflexes: []int{rule}, Action: -1,
 		EmergencyStop: d.rule.Stop == reflex.Stop0 && d.rule.Latch,
@@ -185,6 +187,9 @@ func points(attacks, steps int) int {
 func (d *domination) attack(b box) bool {
 	n := points(d.attacks, d.w.steps)
 	for i := range n {
+		if d.cut() {
+			break
+		}
 		state := d.states.draw(b, i)
 		if !fires(d.rule, state, d.with.registers) {
 			continue

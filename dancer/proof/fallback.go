@@ -22,6 +22,7 @@ type refuge struct {
 	adversary *adversary
 	roller    *roller
 	attacks   int
+	cut       func() bool
 	example   *Example
 }
 
@@ -35,6 +36,7 @@ func fallback(q *questions, o Options) Finding {
 	m := q.m
 	f := Finding{Property: Fallback, Subject: m.Actions[m.Fallback].Name, Action: m.Fallback}
 	r := newRefuge(q)
+	r.cut = o.cut
 	if len(r.w.values) == 0 {
 		f.Answer, f.Says = Proved, "no value has a floor that "+f.Subject+" could break"
 		return f
@@ -132,6 +134,9 @@ func (r *refuge) breaks(b box, set []reflex.Setting) float64 {
 // option surely keeps all.
 func (r *refuge) attack(b box) bool {
 	for i := range points(r.attacks, r.w.steps) {
+		if r.cut() {
+			break
+		}
 		state := r.states.draw(b, i)
 		for s := range r.adversary.strategies() {
 			if r.roll(state, s) {
@@ -228,15 +233,15 @@ func (r *refuge) worst(e *Example, reached *roller) {
 	}
 }
 
-// extentShare is the part of the budget that goes into measuring where every
-// option is under.
-const extentShare = 8
+// extentBoxes is the budget for measuring where every option is under: it is a
+// figure for people, so it does not grow with that of the proof.
+const extentBoxes = 2000
 
 // extent measures the states in which every option surely breaks a floor.
 func (r *refuge) extent(o Options, f *Finding) (used int) {
 	var under region
 	s := search{
-		space: r.space, boxes: max(o.boxes()/extentShare, 1), cut: o.cut,
+		space: r.space, boxes: extentBoxes, cut: o.cut,
 		attack: func(box) bool { return false },
 	}
 	s.judge = func(b box) float64 {

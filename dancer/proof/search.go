@@ -42,10 +42,14 @@ func (s *search) run(starts []box) (found bool) {
 	for len(queue) > 0 {
 		p := queue[0]
 		queue = queue[1:]
+		if s.cut() {
+			s.left.add(p.box, p.share)
+			break
+		}
 		if s.attack(p.box) {
 			return true
 		}
-		if s.used >= s.boxes || s.cut() {
+		if s.used >= s.boxes {
 			s.left.add(p.box, p.share)
 			break
 		}
