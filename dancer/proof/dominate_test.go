@@ -88,7 +88,7 @@ func checkDomination(t *testing.T, s *sketch, f *proof.Finding) {
 			t.Errorf("%s = %v is out of its range", n.Name, x)
 		}
 	}
-	fired := false
+	fired := strings.Contains(rule.when, "/") // what that makes invalid fires; to the oracle it is false
 	for name, invalid := range without.invalid {
 		fired = fired || invalid && strings.Contains(rule.when, name)
 	}
@@ -203,6 +203,17 @@ func TestDomination(t *testing.T) {
 			s.next = [][2]string{{"range", "range * (drive > 0.5 ? 1e200 : 1.0) + d.range"}}
 			s.impact[0] = "5 + range * 0.0"
 		}},
+		"a signal invalid from the start stays so": {of: stopper, want: proof.Refuted, change: func(s *sketch) {
+			late(s)
+		}},
+		"and so does one that fires it": {of: stopper, want: proof.Refuted, change: func(s *sketch) {
+			late(s)
+			s.rules[0].when = "range < 0 - 1"
+		}},
+		"a condition that is invalid at one point": {of: stopper, want: proof.Refuted, change: func(s *sketch) {
+			s.rules[0] = ruleSketch{name: "edge", when: "0.0 * (1 / range) > 1", set: []reflex.Setting{set(0, 1)}}
+			s.impact[0] = "10 - 5 * drive + range * 0.0"
+		}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := c.of()
@@ -215,6 +226,17 @@ func TestDomination(t *testing.T) {
 			}
 		})
 	}
+}
+
+// late makes the outcome depend, at the end of a controlled stop, on whether the
+// range was invalid when the rule fired.
+func late(s *sketch) {
+	s.signals = append(s.signals, signal("far", 0, 1))
+	s.next = [][2]string{{"range", "8 * drive"}, {"far", "drive > 0.5 ? 1.0 + range * 0.0 : 1.0"}}
+	s.disturbance = nil
+	s.outputs[0].Safe = 1
+	s.rules[0] = ruleSketch{name: "late", when: "far < 2 && drive < 0.1", stop: reflex.Stop1, set: []reflex.Setting{set(0, 0)}}
+	s.impact[0] = "10 - far"
 }
 
 func TestDominationUndecided(t *testing.T) {

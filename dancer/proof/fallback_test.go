@@ -92,6 +92,10 @@ func TestFallback(t *testing.T) {
 		"driving on before a wall":     {of: stopper, want: proof.Refuted, under: true, change: func(s *sketch) { s.fallback = 0 }},
 		"nothing can break":            {of: stopper, want: proof.Proved, change: func(s *sketch) { s.impact[0] = "10 - drive" }},
 		"no floor":                     {of: stopper, want: proof.Proved, change: func(s *sketch) { s.values[0].HasFloor = false }},
+		"it is invalid at one point": {of: fire, want: proof.Refuted, change: func(s *sketch) {
+			s.impact[0], s.disturbance = "water > 0.5 ? 10.0 : 8.0 + 0.0 / smoke", nil
+			s.next = [][2]string{{"smoke", "smoke * 1.0"}}
+		}},
 		"going on is better than it": {of: fire, want: proof.Refuted, under: true, change: func(s *sketch) {
 			s.actions = s.actions[:1]
 			s.signals[0].Maximum = 60
