@@ -50,7 +50,7 @@ func (c *checkedProof) problems() config.Problems {
 }
 
 func (c *checkedProof) undecidedHint() string {
-	if c.Property == proof.Wins {
+	if c.Property == proof.Wins && c.States > 0 {
 		return "a ruling may still choose it; remove it if nobody would"
 	}
 	return "give the proof more time with --proof-time, or the signals narrower ranges"
@@ -124,10 +124,14 @@ func (p *prover) file(path, kind string, opt config.Options) []checkedProof {
 }
 
 // robot proves the manual of one robot.
-func (p *prover) robot(r *config.Robot) []checkedProof {
+func (p *prover) robot(r *config.Robot) []checkedProof { return located(r, p.findings(r)) }
+
+// located says where in the manual the subject of each answer stands, and which
+// are faults.
+func located(r *config.Robot, findings []proof.Finding) []checkedProof {
 	places := r.Places()
 	var out []checkedProof
-	for _, f := range p.findings(r) {
+	for _, f := range findings {
 		c := checkedProof{Place: config.Place{File: r.ManualPath}, Finding: f}
 		if len(f.Reflexes) > 0 && f.Reflexes[0] < len(places.Reflexes) {
 			c.Place = places.Reflexes[f.Reflexes[0]]

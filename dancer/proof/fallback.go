@@ -235,7 +235,7 @@ func (r *refuge) worst(e *Example, reached *roller) {
 
 // extentBoxes is the budget for measuring where every option is under: it is a
 // figure for people, so it does not grow with that of the proof.
-const extentBoxes = 2000
+const extentBoxes = 1000
 
 // extent measures the states in which every option surely breaks a floor.
 func (r *refuge) extent(o Options, f *Finding) (used int) {

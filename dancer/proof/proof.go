@@ -115,6 +115,9 @@ type questions struct {
 func Tasks(m *dancer.Manual, switches []bool) []Task {
 	var tasks []Task
 	q := &questions{m, switches}
+	if len(m.Values) == 0 || len(m.Impact) != len(m.Values) {
+		return nil
+	}
 	for i := range m.Rules {
 		tasks = append(tasks, Task{Domination, m.Rules[i].Name, func(o Options) []Finding { return []Finding{dominate(q, i, o)} }})
 	}

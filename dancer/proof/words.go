@@ -164,7 +164,7 @@ func (c *contest) says(f *Finding) string {
 		return fmt.Sprintf("%s never wins: it sets the same outputs as %s", f.Subject, f.Example.Option)
 	}
 	if f.States == 0 {
-		return "it has not been looked for a state in which " + f.Subject + " wins"
+		return "no state was tried in which " + f.Subject + " might win"
 	}
 	return fmt.Sprintf("%s has won in none of %d states that were tried", f.Subject, f.States)
 }

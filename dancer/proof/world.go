@@ -114,10 +114,10 @@ func index(x float64) float64 {
 
 // spans rolls a box of states forward under all disturbances.
 type spans struct {
-	w                *world
-	slots, next, box []interval
-	registers        []interval
-	sequence         []float64 // disturbances of every step, the same in each; nil: all that are possible
+	w           *world
+	slots, next []interval
+	registers   []interval
+	sequence    []float64 // disturbances of every step, the same in each; nil: all that are possible
 }
 
 func newSpans(w *world) *spans {
