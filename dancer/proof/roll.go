@@ -248,7 +248,10 @@ func (s *states) simplify(state []float64, holds func([]float64) bool) []float64
 	for d, slot := range s.space.slots {
 		was := state[slot]
 		for _, v := range s.plainer(was, d) {
-			if state[slot] = v; v != was && holds(state) {
+			if v == was {
+				break // it is as plain as it can be
+			}
+			if state[slot] = v; holds(state) {
 				break
 			}
 			state[slot] = was
@@ -268,13 +271,22 @@ func (s *states) plainer(x float64, d int) []float64 {
 		x = all.Low/2 + all.High/2
 	}
 	for digits := 1; digits <= 4; digits++ {
-		rounded, err := strconv.ParseFloat(strconv.FormatFloat(x, 'g', digits, 64), 64)
-		if err == nil {
-			list = append(list, rounded)
-		}
+		list = append(list, rounded(x, digits))
+	}
+	for _, share := range []float64{0.9, 0.99, 1.01, 1.1} { // the edge itself may not be in it
+		list = append(list, rounded(share*x, 2))
 	}
 	list = append(list, all.Low, all.High)
 	return slices.DeleteFunc(list, func(v float64) bool { return !all.Span.Contains(v) })
+}
+
+// rounded gives a number to so many decimal digits.
+func rounded(x float64, digits int) float64 {
+	r, err := strconv.ParseFloat(strconv.FormatFloat(x, 'g', digits, 64), 64)
+	if err != nil {
+		return x
+	}
+	return r
 }
 
 // newSource gives the same sequence for the same question.

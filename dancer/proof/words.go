@@ -61,7 +61,7 @@ func inWords(ranges []Range) string {
 		}
 	}
 	if len(parts) == 0 {
-		return "anywhere"
+		return "any values"
 	}
 	return strings.Join(parts, ", ")
 }
@@ -152,6 +152,9 @@ func (r *refuge) says(f *Finding) string {
 func (f *Finding) SaysUnder() string {
 	if f.Under == nil {
 		return ""
+	}
+	if f.Under.Share >= 1 {
+		return "every option breaks a floor from every state"
 	}
 	return fmt.Sprintf("every option breaks a floor in at least %s of the states: for instance in all with %s", percent(f.Under.Share), inWords(f.Under.Largest))
 }
