@@ -57,7 +57,7 @@ func drawNumber(c chooser) float64 {
 	case 0:
 		return awkward[c.IntN(len(awkward))]
 	case 1:
-		bits := uint64(c.IntN(1<<31))<<33 ^ uint64(c.IntN(1<<31))<<16 ^ uint64(c.IntN(1<<31))
+		bits := uint64(c.IntN(1<<30))<<34 ^ uint64(c.IntN(1<<30))<<17 ^ uint64(c.IntN(1<<30))
 		if v := math.Float64frombits(bits); v-v == 0 {
 			return v
 		}
