@@ -55,7 +55,8 @@ func TestCheckCommand(t *testing.T) {
 		code  int
 		want  string
 	}{
-		{[]string{"robot.yaml", "manual.yaml"}, 0, path("robot.yaml") + ": robot: sound\n" + path("manual.yaml") + ": manual: sound\n"},
+		{[]string{"robot.yaml", "manual.yaml"}, 0, path("robot.yaml") + ": 2 of 2 claims proved\n" + path("robot.yaml") + ": robot: sound\n" +
+			path("manual.yaml") + ": 2 of 2 claims proved\n" + path("manual.yaml") + ": manual: sound\n"},
 		{[]string{"conductor.yaml"}, 1, path("conductor.yaml") + ":2:9: listen 0.0.0.0:8420 opens the HTTP server to the network without token_file, certificate, key" +
 			" (add token_file, certificate, key, or use 127.0.0.1:8420)\n" + path("conductor.yaml") + ": conductor: 1 fault\n"},
 		{[]string{"conductor.yaml", "none.yaml"}, 2, ""},

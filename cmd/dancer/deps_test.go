@@ -117,6 +117,7 @@ var notInSpine = map[string]string{
 	"github.com/spf13/cobra":           "the command line belongs to cmd/dancer",
 	module + "partner":                 "forecasts belong to the brain",
 	module + "dancer/swarm":            "learning belongs to the brain",
+	module + "dancer/proof":            "proofs are made before a robot runs",
 	module + "hal/haltest":             "the conformance suite is for tests",
 	"github.com/miekg/dns":             "a name look-up in the spine is a late reflex",
 	"github.com/hashicorp/go-sockaddr": "a name look-up in the spine is a late reflex",
@@ -229,6 +230,9 @@ func complaints(name, imported string) (all []string) {
 	if imported == "runtime" && name != "runtime/spine" && name != "hal/haltest" {
 		say("only the spine tunes Go's scheduler and collector")
 	}
+	if name == "dancer/proof" && own == "partner" {
+		say("a proof is about the model, whoever forecasts with it: the forecast is an argument")
+	}
 	if own == "cmd/dancer" {
 		say("nothing imports the command line")
 	}
@@ -271,6 +275,8 @@ func TestImportRulesComplain(t *testing.T) {
 		{"runtime/web", "go.etcd.io/bbolt", "belongs to storage/bolt"},
 		{"runtime", "github.com/nobody/nothing", "does not know"},
 		{"storage/bolt", "go.etcd.io/bbolt", ""},
+		{"dancer/proof", module + "partner", "an argument"},
+		{"dancer/proof", module + "reflex/program", ""},
 	} {
 		got := strings.Join(complaints(c.room, c.imported), "; ")
 		if (c.want == "") != (got == "") || !strings.Contains(got, c.want) {

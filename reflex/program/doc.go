@@ -13,4 +13,8 @@
 // division by zero, the logarithm or root of a negative number, and an overflow
 // to infinity give NaN as well, so infinity never leaves an instruction.
 // Truth values are 0 and 1.
+//
+// The same instructions evaluate over intervals ([Program.EvalInterval]) and over
+// pairs of runs ([Program.EvalPair]); both contain the evaluation at any point
+// inside, NaN and rounding included, so that what they exclude never happens.
 package program
