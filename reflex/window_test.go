@@ -207,6 +207,17 @@ func TestMeanOfWhatIsTooLargeIsInvalid(t *testing.T) {
 	}
 }
 
+// What an argument reads and does not use in this state counts all the same.
+func TestAnyInvalidSlotInvalidates(t *testing.T) {
+	p := newPast(t, "mean(bumper ? smoke : 3, 1s)")
+	p.read(0, bumperSlot, 0)
+	p.is(math.NaN(), "smoke was never there")
+	p.read(ms, smokeSlot, 8)
+	p.is(3, "all is there")
+	p.read(ms, smokeSlot, math.NaN())
+	p.is(math.NaN(), "smoke is gone")
+}
+
 func TestWindowsOverWindows(t *testing.T) {
 	p := newPast(t, "mean(rate(smoke, 100ms), 1s)", "held(mean(smoke, 100ms) > 5, 50ms)")
 	p.read(0, smokeSlot, 0)

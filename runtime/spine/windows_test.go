@@ -176,6 +176,24 @@ func TestDerivedSignalIsAsBadAsItsSource(t *testing.T) {
 	}
 }
 
+// A derived signal is awaited as long as one of its sources is, whatever the
+// others are.
+func TestDerivedSignalWaitsForAllItsSources(t *testing.T) {
+	b := newBench(t, loadRobot(t, simRobot, withRules(`  - {name: both, when: "mean(soft + range / 1 m, 1s) > 9", set: {drive: 0}}`+"\n")))
+	slot := sigSoft + 1
+	validity := func() hal.Validity { _, _, v := b.brain.LoadSignal(slot); return v }
+	b.feed(sigRange, 99) // out of range
+	if v := validity(); v != hal.NeverSeen {
+		t.Errorf("soft is awaited and the mean is %v", v)
+	}
+	b.active(ruleMore, false, "while soft is awaited")
+	b.feed(sigSoft, 0)
+	if v := validity(); v != hal.OutOfRange {
+		t.Errorf("soft is there and the mean is %v", v)
+	}
+	b.active(ruleMore, true, "range is out of its range")
+}
+
 // What rules keep from the wire never was: no window sees it.
 func TestWindowsSeeOutputsAsWritten(t *testing.T) {
 	b := looking(t, `
@@ -197,6 +215,9 @@ func TestWindowsSeeOutputsAsWritten(t *testing.T) {
 		}
 	}
 	b.post([]float64{0.3, 0}, 0, nil)
+	if b.status.Now = b.now; b.deadline() > b.now {
+		t.Errorf("the rules are asked %v after the write", b.deadline()-b.now)
+	}
 	b.until(b.now + time.Millisecond)
 	b.active(ruleMore+1, false, "it does not drive any more")
 }
