@@ -221,7 +221,10 @@ func (c *compiler) fixedTime(v *Window, x operand) (time.Duration, *Error) {
 		return 0, fault
 	case x.bare:
 		fault.What = fmt.Sprintf("the window of %s has no unit", v.Function)
-		fault.Hint = "write " + c.withUnit(x, Unit{name: "s"})
+		if x.exact != nil {
+			text := c.source[x.from:x.to]
+			fault.Hint = fmt.Sprintf("write %sms or %ss", text, text)
+		}
 		return 0, fault
 	case !x.unit.Fits(second):
 		fault.What = fmt.Sprintf("the window of %s is %s, and no time", v.Function, describe(x))

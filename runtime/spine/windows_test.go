@@ -2,6 +2,8 @@ package spine
 
 import (
 	"math"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -328,4 +330,27 @@ func TestLatchesAreClearedByTheirOwnCause(t *testing.T) {
 	}
 	b.post([]float64{0.5, 0}, 0, nil)
 	b.want(0, link.WhoSafe) // clearing moves nothing
+}
+
+// The real loop: what looks back in time fires with no reading that changes, and
+// the segment that the brain shares has the derived signals.
+func TestSimulatedRobotLooksBack(t *testing.T) {
+	scenario := filepath.Join(t.TempDir(), "stand.scenario")
+	if err := os.WriteFile(scenario, []byte("start range = 2 m\nstart bumper = 0\nstart soft = 0\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	g := newRig(t, "")
+	g.robot = loadRobot(t, simRobot, withRules(`
+  - {name: stands, when: "held(drive == 0, 200ms) && mean(range, 300ms) > 1 m", set: {brake: 1}}
+  - {name: long, when: "since(drive > 0) > 300 ms && abs(rate(range)) < 1 m/s", set: {brake: 1}}
+`[1:]))
+	g.cfg.Robot, g.cfg.Scenario = g.robot, scenario
+	g.cfg.BrainCommand = brainCommand("steady", g.robot, g.listen())
+	g.run()
+	g.status("waiting=false")
+	g.status("reflexes=stands,long")
+	g.end()
+	if g.err != nil {
+		t.Error(g.err)
+	}
 }
