@@ -42,8 +42,9 @@ type history struct {
 	since time.Duration // mean: value is the same; held: it is true; since: it was last true
 
 	buckets          []bucket // of rate and mean
-	previous, newest reading  // rate
-	readings         int      // rate: 0, 1, or 2 for more
+	previous, newest reading  // rate; previous is RateOver or more before newest
+	before           bool     // rate: previous is one
+	waiting          bool     // rate: a second reading is needed
 }
 
 func newHistory(window *Window) history {
@@ -56,7 +57,7 @@ func newHistory(window *Window) history {
 
 // forget is what an invalid argument does.
 func (h *history) forget() {
-	h.valid, h.readings = false, 0
+	h.valid, h.before, h.waiting = false, false, false
 	for i := range h.buckets {
 		h.buckets[i].index = -1
 	}
@@ -66,7 +67,8 @@ func (h *history) forget() {
 func (h *history) begin(now time.Duration, x float64) {
 	h.valid, h.at, h.begun, h.since, h.value = true, now, now, now, x
 	if h.window.Kind == RateWindow {
-		h.reading(now, x)
+		h.newest = reading{now, x}
+		h.keep(now, x)
 	}
 }
 
@@ -114,8 +116,12 @@ func (h *history) result(now time.Duration) float64 {
 	if h.value == 1 {
 		return 0
 	}
+	seconds := float64(now-h.since) / float64(time.Second)
+	if seconds >= SinceAtMost {
+		return SinceAtMost
+	}
 	h.due = h.next(now)
-	return float64(now-h.since) / float64(time.Second)
+	return seconds
 }
 
 // next is the time of the next look: a multiple of the refresh time, so that all
@@ -145,19 +151,18 @@ func (h *history) bucket(at time.Duration) (*bucket, int64) {
 	return &h.buckets[index%buckets], index
 }
 
-// reading keeps the first reading of each stretch, and the last two.
+// reading takes the next reading of a rate.
 func (h *history) reading(now time.Duration, x float64) {
-	b, index := h.bucket(now)
-	if h.readings > 0 && now == h.newest.at { // several at one time count as the last
-		h.newest.value = x
-		if b.index == index && b.at == now {
-			b.value = x
-		}
-		return
+	if now-h.newest.at >= RateOver {
+		h.previous, h.before = h.newest, true
 	}
-	h.previous, h.newest = h.newest, reading{now, x}
-	h.readings = min(h.readings+1, 2)
-	if b.index != index {
+	h.newest = reading{now, x}
+	h.keep(now, x)
+}
+
+// keep keeps the first reading of each stretch; of several at one time the last.
+func (h *history) keep(now time.Duration, x float64) {
+	if b, index := h.bucket(now); b.index != index || b.at == now {
 		*b = bucket{index, now, x}
 	}
 }
@@ -165,22 +170,28 @@ func (h *history) reading(now time.Duration, x float64) {
 // slope of a straight line from the oldest kept reading to the newest, per
 // second.
 func (h *history) slope() float64 {
-	if h.readings < 2 {
+	oldest, found := h.oldest()
+	if h.waiting = !found; h.waiting {
 		return math.NaN()
 	}
-	oldest, from := h.previous, max(h.newest.at-h.window.Length, 0)
+	seconds := float64(h.newest.at-oldest.at) / float64(time.Second)
+	return (h.newest.value - oldest.value) / seconds
+}
+
+// oldest gives the oldest kept reading inside the window, or else the last one
+// before the newest.
+func (h *history) oldest() (oldest reading, ok bool) {
+	from, to := max(h.newest.at-h.window.Length, 0), h.newest.at-RateOver
 	_, index := h.bucket(from)
 	for position, end := index%buckets, index+buckets; index < end; index++ {
-		if b := &h.buckets[position]; b.index == index && b.at >= from && b.at < h.newest.at {
-			oldest = reading{b.at, b.value}
-			break
+		if b := &h.buckets[position]; b.index == index && b.at >= from && b.at <= to {
+			return reading{b.at, b.value}, true
 		}
 		if position++; position == buckets {
 			position = 0
 		}
 	}
-	seconds := float64(h.newest.at-oldest.at) / float64(time.Second)
-	return (h.newest.value - oldest.value) / seconds
+	return h.previous, h.before
 }
 
 // fill adds the time up to now, during which the argument had its value, to the

@@ -17,8 +17,8 @@ type WindowKind uint8
 // The kinds of windows.
 const (
 	// RateWindow is the slope of the argument per second, from the oldest reading
-	// inside Length to the newest and never over fewer than two readings. It moves
-	// with readings alone.
+	// inside Length to the newest and never over fewer than two readings, which are
+	// RateOver apart at least. It moves with readings alone.
 	RateWindow WindowKind = iota + 1
 
 	// MeanWindow is the argument's mean over the last Length, or over the time
@@ -31,7 +31,7 @@ const (
 	HeldWindow
 
 	// SinceWindow is the number of seconds since the argument was last true, 0 while
-	// it is; counted from its first valid value if it never was.
+	// it is; counted from its first valid value if it never was, and to SinceAtMost at most.
 	SinceWindow
 )
 
@@ -42,6 +42,15 @@ const (
 	MinimumLength  = 10 * time.Millisecond
 	MaximumLength  = 10 * time.Minute
 	DefaultRefresh = 20 * time.Millisecond
+)
+
+// Bounds of results. A rate is never taken over less than RateOver: frames that
+// come out of a port together have time stamps nanoseconds apart, and a slope
+// between them says nothing of the world. Since stops counting at SinceAtMost
+// seconds, eleven days.
+const (
+	RateOver    = time.Millisecond
+	SinceAtMost = 1e6
 )
 
 // Window is one derived signal that looks back in time.
@@ -232,7 +241,7 @@ func (w *Windows) show(i int, now time.Duration, slots []float64) {
 	switch {
 	case result == result:
 		h.state = WindowValid
-	case h.valid && h.window.Kind == RateWindow && h.readings < 2:
+	case h.waiting:
 		h.state = WindowWaiting
 	default:
 		h.state = WindowInvalid

@@ -155,7 +155,9 @@ func TestRate(t *testing.T) {
 	}
 	p.read(0, smokeSlot, 11)
 	p.is(math.NaN(), "two at one time are one")
-	p.read(500*ms, smokeSlot, 12)
+	p.read(ms-1, smokeSlot, 700)
+	p.is(math.NaN(), "and two that came together")
+	p.read(499*ms+1, smokeSlot, 12)
 	p.is(2, "two readings")
 	p.read(500*ms, smokeSlot, 14)
 	p.is(3, "over the whole window, its edge included")
@@ -171,6 +173,32 @@ func TestRate(t *testing.T) {
 	p.is(math.NaN(), "back, with one reading")
 	p.read(ms, smokeSlot, 2)
 	p.is(-1000, "and with two")
+}
+
+// Frames that waited in a port together have time stamps a nanosecond apart.
+func TestRateOfFramesThatCameTogether(t *testing.T) {
+	p := newPast(t, "rate(smoke, 50ms)")
+	p.read(0, smokeSlot, 10)
+	p.read(100*ms, smokeSlot, 11)
+	p.read(1, smokeSlot, 12)
+	if got := p.value(0); math.Abs(got-20) > 1e-6 {
+		t.Errorf("the rate is %v, want 20: from the last reading before them", got)
+	}
+	p.read(10*ms, smokeSlot, 12)
+	if got := p.value(0); math.Abs(got-100) > 1e-4 {
+		t.Errorf("the rate is %v, want 100: from the first of them", got)
+	}
+}
+
+func TestSinceEnds(t *testing.T) {
+	p := newPast(t, "since(bumper)")
+	p.read(0, bumperSlot, 0)
+	p.now += 2e6 * time.Second
+	p.windows.Tick(p.now, p.slots)
+	p.is(1e6, "after many days")
+	if due, ok := p.windows.NextDeadline(); ok {
+		t.Errorf("a deadline at %v, and nothing to change", due)
+	}
 }
 
 func TestMean(t *testing.T) {
@@ -345,7 +373,7 @@ func (s *slow) mean(run []sample, now time.Duration) (value, slack float64) {
 }
 
 // rate takes the first reading of each 32nd of the window's length, counted from
-// the start of the clock.
+// the start of the clock, and no two that are less than a millisecond apart.
 func (s *slow) rate(run []sample) float64 {
 	var distinct []sample
 	for _, r := range run {
@@ -355,19 +383,17 @@ func (s *slow) rate(run []sample) float64 {
 		}
 		distinct = append(distinct, r)
 	}
-	if len(distinct) < 2 {
-		return math.NaN()
-	}
 	newest := distinct[len(distinct)-1]
-	oldest := distinct[len(distinct)-2]
-	width := (s.window.Length + 31) / 32
-	for i := len(distinct) - 2; i >= 0; i-- {
-		r := distinct[i]
-		if r.at < newest.at-s.window.Length {
-			break
+	oldest := sample{value: math.NaN()}
+	for i := 1; i < len(distinct); i++ {
+		if distinct[i].at-distinct[i-1].at >= ms {
+			oldest = distinct[i-1]
 		}
-		if i == 0 || distinct[i-1].at/width != r.at/width {
-			oldest = r
+	}
+	width := (s.window.Length + 31) / 32
+	for i := len(distinct) - 1; i >= 0 && distinct[i].at >= newest.at-s.window.Length; i-- {
+		if first := i == 0 || distinct[i-1].at/width != distinct[i].at/width; first && distinct[i].at <= newest.at-ms {
+			oldest = distinct[i]
 		}
 	}
 	return (newest.value - oldest.value) / (newest.at - oldest.at).Seconds()
@@ -460,11 +486,18 @@ func TestWindowsAgreeWithTheSlowVersion(t *testing.T) {
 func TestRateOfAStraightLine(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		p := newPast(t, "rate(smoke, 2s)")
-		slope, begun := rapid.Float64Range(-1000, 1000).Draw(rt, "slope"), p.now
+		slope, begun, first := rapid.Float64Range(-1000, 1000).Draw(rt, "slope"), p.now, p.now
 		for i := range rapid.IntRange(2, 100).Draw(rt, "readings") {
 			p.pass(time.Duration(rapid.Int64Range(1, int64(time.Second)).Draw(rt, "pause")))
 			p.read(0, smokeSlot, slope*(p.now-begun).Seconds())
-			if got := p.value(0); i > 0 && math.Abs(got-slope) > 1e-5*math.Abs(slope)+1e-9 {
+			if i == 0 {
+				first = p.now
+			}
+			if got := p.value(0); p.now-first < ms {
+				if got == got {
+					rt.Fatalf("slope %v of readings that came together", got)
+				}
+			} else if math.Abs(got-slope) > 1e-5*math.Abs(slope)+1e-9 {
 				rt.Fatalf("slope %v, want %v", got, slope)
 			}
 		}

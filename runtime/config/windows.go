@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"time"
 
 	"dancer/dancer"
 	"dancer/dancer/expr"
@@ -30,26 +29,28 @@ func (m *manualReader) derived() []hal.Signal {
 	return out
 }
 
-// windowRange gives a range that the window cannot leave: as narrow as is known
-// without a doubt, and that of all finite numbers where nothing is.
+// windowRange gives a range that the window leaves by rounding at most, or 0 and 0, no range,
+// where its argument is more than one signal that has one.
 func (m *manualReader) windowRange(w *expr.Window) (low, high float64) {
 	switch w.Function {
 	case "held":
 		return 0, 1
 	case "since":
-		return 0, time.Duration(math.MaxInt64).Seconds()
+		return 0, reflex.SinceAtMost
 	}
-	low, high = -math.MaxFloat64, math.MaxFloat64
 	reads := w.Argument.Reads()
 	if len(reads) != 1 || reads[0] >= len(m.w.signals) {
-		return low, high
+		return 0, 0
 	}
 	s := &m.w.signals[reads[0]]
 	if s.Name != w.Argument.String() || !(s.Minimum < s.Maximum) {
-		return low, high
+		return 0, 0
 	}
-	if w.Function == "rate" { // two readings are a nanosecond apart at least
-		steepest := min((s.Maximum-s.Minimum)*float64(time.Second), math.MaxFloat64)
+	if w.Function == "rate" {
+		steepest := (s.Maximum - s.Minimum) / reflex.RateOver.Seconds()
+		if math.IsInf(steepest, 0) {
+			return 0, 0
+		}
 		return -steepest, steepest
 	}
 	return s.Minimum, s.Maximum
