@@ -80,14 +80,19 @@ func (c *core) validity(slot int) hal.Validity {
 func (c *core) windowAge(i int, now time.Duration) time.Duration {
 	oldest := now
 	for _, slot := range c.windows.Reads(i) {
-		switch own := c.table.Len(); {
-		case slot < own:
-			oldest = min(oldest, c.table.At(slot))
-		case slot < len(c.signals):
-			oldest = min(oldest, c.derived[slot-own].at)
+		if slot < len(c.signals) {
+			oldest = min(oldest, c.stamp(slot))
 		}
 	}
 	return oldest
+}
+
+// stamp is the time stamp of a signal, measured or derived.
+func (c *core) stamp(signal int) time.Duration {
+	if own := c.table.Len(); signal >= own {
+		return c.derived[signal-own].at
+	}
+	return c.table.At(signal)
 }
 
 // windowsSee tells the windows of a value that has been written. They look back
