@@ -212,7 +212,7 @@ func parseValidity(s string) hal.Validity {
 }
 
 // Freshness is the lowest freshness of the signals that the impacts read,
-// directly or through the model. One signal's freshness is 1 until half of
+// directly, through the model or through a window. One signal's freshness is 1 until half of
 // stale_after, falls in a straight line to 0 at stale_after, and is 0 when the
 // signal is invalid; a signal that never goes stale is fresh while valid.
 func (m *Manual) Freshness(validity []hal.Validity, age []time.Duration) float64 {
@@ -234,8 +234,8 @@ func (m *Manual) Freshness(validity []hal.Validity, age []time.Duration) float64
 	return lowest
 }
 
-// SignalsRead says for every signal whether an impact reads it, directly or
-// through the model's rules.
+// SignalsRead says for every signal whether an impact reads it, directly, through
+// the model's rules or through a window.
 func (m *Manual) SignalsRead() []bool {
 	read := make([]bool, len(m.Signals))
 	for _, p := range m.Impact {
@@ -246,6 +246,11 @@ func (m *Manual) SignalsRead() []bool {
 		for _, next := range m.Model.Next {
 			if read[next.Signal] {
 				changed = m.mark(read, next.Program) || changed
+			}
+		}
+		for i := range m.Windows {
+			if read[m.Windows[i].Slot] {
+				changed = m.mark(read, m.Windows[i].Argument) || changed
 			}
 		}
 	}

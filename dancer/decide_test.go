@@ -9,6 +9,7 @@ import (
 	"dancer/dancer"
 	"dancer/hal"
 	"dancer/reflex"
+	"dancer/reflex/program"
 )
 
 func set(pairs ...float64) []reflex.Setting {
@@ -213,5 +214,38 @@ func TestSignalsReadThroughTheModel(t *testing.T) {
 	})
 	if got := m.SignalsRead(); !reflect.DeepEqual(got, []bool{true, true, false}) {
 		t.Errorf("signals read %v, want a and b", got)
+	}
+}
+
+// A derived signal never goes stale by itself: it is as fresh as what it looks
+// back at.
+func TestFreshnessThroughWindows(t *testing.T) {
+	slot := func(i int) *program.Program {
+		var b program.Builder
+		p, err := b.Program("", b.Slot(i))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	m := &dancer.Manual{
+		Signals: []hal.Signal{{Name: "a", StaleAfter: time.Second}, {Name: "b", StaleAfter: time.Second}, {Name: "rate(a, 1s)"}, {Name: "mean(rate(a, 1s), 1s)"}},
+		Windows: []reflex.Window{{Kind: reflex.RateWindow, Slot: 2, Argument: slot(0)}, {Kind: reflex.MeanWindow, Slot: 3, Argument: slot(2)}},
+		Values:  []dancer.Value{{Name: "v"}},
+		Impact:  []*program.Program{slot(3)},
+	}
+	if got := m.SignalsRead(); !reflect.DeepEqual(got, []bool{true, false, true, true}) {
+		t.Errorf("signals read %v, want all but b", got)
+	}
+	if got := len(m.Measured()); got != 2 {
+		t.Errorf("%d measured signals, want 2", got)
+	}
+	valid := []hal.Validity{hal.Valid, hal.Stale, hal.Valid, hal.Valid}
+	if got := m.Freshness(valid, []time.Duration{750 * time.Millisecond, 0, 0, 0}); got != 0.5 {
+		t.Errorf("freshness %v, want that of a", got)
+	}
+	valid[2] = hal.NotANumber
+	if got := m.Freshness(valid, nil); got != 0 {
+		t.Errorf("freshness %v with an invalid window", got)
 	}
 }

@@ -81,8 +81,9 @@ type EscalationPolicy struct {
 // Manual is a compiled Safety Manual together with the signals and outputs that
 // it speaks of. It is immutable after loading.
 type Manual struct {
-	Hash       string // "sha256:..." of the manual's bytes
-	Signals    []hal.Signal
+	Hash       string          // "sha256:..." of the manual's bytes
+	Signals    []hal.Signal    // the robot's own, then one per window
+	Windows    []reflex.Window // of the last len(Windows) signals, in their order
 	Outputs    []hal.Output
 	Values     []Value
 	Impact     []*program.Program // one per value, over the slots of Layout
@@ -95,7 +96,7 @@ type Manual struct {
 
 // Layout of slots in every expression of a manual:
 //
-//	[0, S)          signals
+//	[0, S)          signals: the robot's own, then the derived ones of Manual.Windows
 //	[S, S+O)        outputs
 //	[S+O, S+O+D)    disturbances d.<signal>, in the order of Model.Disturbance
 //
@@ -106,6 +107,11 @@ type Layout struct{ Signals, Outputs, Disturbances int }
 func (m *Manual) Layout() Layout {
 	return Layout{len(m.Signals), len(m.Outputs), len(m.Model.Disturbance)}
 }
+
+// Measured gives the robot's own signals: those that have readings. The derived
+// signals follow them in Signals. They are what a window makes of the readings,
+// and in a forecast, where no rule moves them, they stay as measured.
+func (m *Manual) Measured() []hal.Signal { return m.Signals[:len(m.Signals)-len(m.Windows)] }
 
 // Slots is the total number of slots.
 func (l Layout) Slots() int { return l.Signals + l.Outputs + l.Disturbances }

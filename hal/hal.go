@@ -58,6 +58,7 @@ type Output struct {
 	Minimum float64
 	Maximum float64
 	Safe    float64 // value of the safe state, inside [Minimum, Maximum]
+	Switch  bool    // only Minimum and Maximum are possible, as on a line that is on or off
 }
 
 // Reading is one value that an adapter delivers. At is CLOCK_MONOTONIC.

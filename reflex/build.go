@@ -21,14 +21,18 @@ func NewTable(rules []Rule, outputs []hal.Output, signals int) (*Table, error) {
 		slots:   signals + len(outputs),
 		words:   words,
 		scratch: make([]float64, program.Registers),
-		setters: newSetters(rules, outputs),
 		outputs: slices.Clone(outputs),
+		present: make([]float64, len(outputs)),
 		merged:  make([]choice, len(outputs)),
 		moves:   make([]Transition, 0, movesPerRule*len(rules)),
 		states:  make([]state, len(rules)),
 		word:    make([]stateOfWords, words),
 		awaited: make([]bool, signals+len(outputs)),
 	}
+	for o := range outputs {
+		t.present[o] = outputs[o].Safe
+	}
+	t.setters, t.ramps = newSetters(rules, outputs)
 	t.limits, t.programs = newLimits(t.rules, t.slots)
 	t.index()
 	for i := range rules {
@@ -88,8 +92,10 @@ func (r *Rule) check(outputs []hal.Output, signals int) error {
 		return errors.New("it reads a slot that is neither a signal nor an output")
 	case r.Stop < Stop0 || r.Stop > Stop2:
 		return errors.New("it has no stop category (0, 1 or 2)")
-	case r.Debounce < 0 || r.Confirm < 0 || r.Controlled < 0:
-		return errors.New("debounce, confirm or the time of a controlled stop is negative")
+	case r.Debounce < 0 || r.Confirm < 0 || r.Controlled < 0 || r.Ramp < 0:
+		return errors.New("debounce, confirm, ramp or the time of a controlled stop is negative")
+	case r.Ramp > 0 && r.Stop != Stop1:
+		return errors.New("it has a ramp, which is for stop category 1 alone")
 	case len(r.Set) == 0:
 		return errors.New("it sets no output")
 	}

@@ -17,8 +17,9 @@ type choice struct {
 // setter is one rule that sets an output.
 type setter struct {
 	rule  int
-	value float64 // at once
+	value float64 // at once, or at the end of the ramp
 	after float64 // once the controlled part of its stop is over
+	ramp  int     // index into the rule's ramps, -1 for none
 }
 
 // merge gives the more restrictive of two choices for an output: the one nearer
@@ -65,14 +66,15 @@ func (t *Table) settle() {
 	t.changed = false
 	for o := range t.merged {
 		result := choice{}
-		for _, s := range t.setters[o] {
+		for k := range t.setters[o] {
+			s := &t.setters[o][k]
 			word, bit := &t.word[s.rule>>6], uint64(1)<<(s.rule&63)
 			if (word.active|word.latched)&bit == 0 {
 				continue
 			}
 			value := s.after
 			if word.stopping&bit != 0 {
-				value = s.value
+				value = t.controlled(s)
 			}
 			result = merge(&t.outputs[o], result, choice{value: value, by: s.rule, ok: true})
 		}
@@ -80,17 +82,21 @@ func (t *Table) settle() {
 	}
 }
 
-// newSetters collects, for each output, the rules that set it.
-func newSetters(rules []Rule, outputs []hal.Output) [][]setter {
-	setters := make([][]setter, len(outputs))
+// newSetters collects, for each output, the rules that set it, and all ramps.
+func newSetters(rules []Rule, outputs []hal.Output) (setters [][]setter, ramps [][]ramp) {
+	setters, ramps = make([][]setter, len(outputs)), make([][]ramp, len(rules))
 	for i := range rules {
 		for _, s := range rules[i].Set {
-			one := setter{rule: i, value: s.Value, after: s.Value}
+			one := setter{rule: i, value: s.Value, after: s.Value, ramp: -1}
 			if rules[i].Stop != Stop2 {
 				one.after = outputs[s.Output].Safe
+			}
+			if rules[i].Ramp > 0 && !outputs[s.Output].Switch {
+				one.ramp = len(ramps[i])
+				ramps[i] = append(ramps[i], ramp{output: s.Output, to: s.Value})
 			}
 			setters[s.Output] = append(setters[s.Output], one)
 		}
 	}
-	return setters
+	return setters, ramps
 }

@@ -38,6 +38,14 @@ type Rule struct {
 	// Controlled is, for Stop1 alone, how long the outputs keep the values of Set
 	// before they go to their safe values; 0: DefaultControlled.
 	Controlled time.Duration
+
+	// Ramp is, for Stop1 alone, how long outputs that are no switches take to get
+	// from where they are when the rule fires to the values of Set, in a straight
+	// line; 0: they take them at once. Until the controlled part is over, which
+	// lasts as long as Ramp at least, no output of such a rule moves away from its
+	// safe value: it stays where it is if the value of Set is farther, and stops at
+	// safe if that lies on the way. Switches take the value of Set at once.
+	Ramp time.Duration
 }
 
 // DefaultControlled is the length of the controlled part of a stop of category 1.
@@ -46,7 +54,7 @@ const DefaultControlled = 500 * time.Millisecond
 // controlled gives the length of the controlled part.
 func (r *Rule) controlled() time.Duration {
 	if r.Controlled > 0 {
-		return r.Controlled
+		return max(r.Controlled, r.Ramp)
 	}
-	return DefaultControlled
+	return max(DefaultControlled, r.Ramp)
 }

@@ -41,9 +41,12 @@ type Table struct {
 	states   []state        // per rule
 
 	outputs []hal.Output
-	setters [][]setter // output -> rules that set it
-	merged  []choice   // output -> the value now in force
-	changed bool       // merged must be computed anew
+	setters [][]setter    // output -> rules that set it
+	ramps   [][]ramp      // of each rule
+	present []float64     // output -> the value on the wire
+	merged  []choice      // output -> the value now in force
+	changed bool          // merged must be computed anew
+	now     time.Duration // of the last call that gave a time
 
 	moves []Transition // for TakeTransitions
 	lost  uint64
@@ -66,11 +69,14 @@ type state struct {
 	counted  time.Duration // when the last reading was counted
 	readings int           // in a row, if pending
 	stopped  time.Duration // end of the controlled part, if stopping
+	began    time.Duration // of the controlled part
+	step     time.Duration // of the ramp, the next one; never if there is none
 }
 
 // Evaluate evaluates all rules. The slots hold the signals and then the outputs,
 // NaN where invalid. It counts as a new reading for every rule with Confirm.
 func (t *Table) Evaluate(now time.Duration, slots []float64) {
+	t.now = now
 	for _, s := range t.read {
 		t.limits.look(s, slots[s], t.word)
 	}
@@ -87,6 +93,7 @@ func (t *Table) Evaluate(now time.Duration, slots []float64) {
 // several readings at one time call it for each, with the same now: Confirm
 // counts them as one.
 func (t *Table) Changed(now time.Duration, slot int, slots []float64) {
+	t.now = now
 	for _, s := range t.near[slot] {
 		t.limits.look(s, slots[s], t.word)
 	}
@@ -122,9 +129,10 @@ func (t *Table) attend(w int, rules uint64, now time.Duration, slots []float64) 
 	}
 }
 
-// Tick lets time pass without a new reading: debounces end, and controlled stops
-// reach their safe values. Call it at [Table.NextDeadline].
+// Tick lets time pass without a new reading: debounces end, ramps move on, and
+// controlled stops reach their safe values. Call it at [Table.NextDeadline].
 func (t *Table) Tick(now time.Duration) {
+	t.now = now
 	for w := range t.word {
 		attention := t.word[w].timed | t.word[w].stopping
 		for ; attention != 0; attention &= attention - 1 {
@@ -135,7 +143,8 @@ func (t *Table) Tick(now time.Duration) {
 }
 
 // NextDeadline gives the earliest time at which a rule can change by time alone:
-// the end of a debounce or of the controlled part of a stop.
+// the end of a debounce or of the controlled part of a stop, or the next step of
+// a ramp.
 func (t *Table) NextDeadline() (earliest time.Duration, ok bool) {
 	for w := range t.word {
 		word := &t.word[w]
@@ -146,7 +155,8 @@ func (t *Table) NextDeadline() (earliest time.Duration, ok bool) {
 			}
 		}
 		for mask := word.stopping; mask != 0; mask &= mask - 1 {
-			due := t.states[w<<6|bits.TrailingZeros64(mask)].stopped
+			s := &t.states[w<<6|bits.TrailingZeros64(mask)]
+			due := min(s.stopped, s.step)
 			if !ok || due < earliest {
 				earliest, ok = due, true
 			}
@@ -174,9 +184,8 @@ func (t *Table) step(i int, now time.Duration, slots []float64, reading bool) {
 	word, bit := &t.word[i>>6], uint64(1)<<(i&63)
 	condition := word.condition&^word.waiting&bit != 0
 	active := word.active&bit != 0
-	if word.stopping&bit != 0 && now >= t.states[i].stopped {
-		word.stopping &^= bit
-		t.changed = true
+	if word.stopping&bit != 0 {
+		t.stopOn(i, now)
 	}
 	switch {
 	case active && !condition && slots != nil && t.until(t.rules[i].Until, slots):
@@ -215,7 +224,7 @@ func (t *Table) fire(i int, now time.Duration) {
 	rule := &t.rules[i]
 	if rule.Stop == Stop1 && (word.active|word.latched)&bit == 0 {
 		word.stopping |= bit
-		t.states[i].stopped = now + rule.controlled()
+		t.stop(i, now)
 	}
 	word.pending &^= bit
 	word.active |= bit

@@ -360,7 +360,7 @@ check reflex "e": it sets drive to 2, outside of -1 to 1
 check reflex "f": it sets drive to NaN, outside of -1 to 1
 check reflex "g": it sets brake twice
 check reflex "h": it sets output 2 of 2
-check reflex "i": debounce, confirm or the time of a controlled stop is negative`
+check reflex "i": debounce, confirm, ramp or the time of a controlled stop is negative`
 	if err.Error() != want {
 		t.Errorf("got:\n%v\nwant:\n%s", err, want)
 	}

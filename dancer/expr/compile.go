@@ -18,6 +18,9 @@ type Symbol struct {
 	Boolean  bool    // a truth value: true where the slot is above 0
 	Constant bool    // always Value
 	Value    float64 // of a constant, in Unit; a constant truth value is true if not 0
+
+	Commanded  bool // an output: it has values, and no readings that a rate could be taken of
+	Unmeasured bool // it has no history: no window can look back at it
 }
 
 // Scope maps the names that an expression may use. A name consists of letters,
@@ -35,12 +38,7 @@ type Want struct {
 // Compile compiles an expression. The error is an [*Error], which says where in
 // the source the fault is.
 func Compile(source string, scope Scope, want Want) (*program.Program, error) {
-	c := &compiler{source: source, scope: scope}
-	p, err := c.compile(want)
-	if err != nil {
-		return nil, err
-	}
-	return p, nil
+	return CompileWindowed(source, scope, want, nil)
 }
 
 // compiler parses and emits in one pass: every parsed part is an operand of the
@@ -49,7 +47,8 @@ type compiler struct {
 	source  string
 	scope   Scope
 	builder program.Builder
-	token   token // the one to be parsed next
+	windows *Windows // nil: the expression cannot look back
+	token   token    // the one to be parsed next
 	depth   int
 }
 
@@ -223,6 +222,9 @@ func (c *compiler) unknownName(t token) *Error {
 	err := &Error{Offset: t.from, What: "unknown name " + t.text}
 	_, isUnit := unitTable[t.text]
 	f, isFunction := functions[t.text]
+	if !isFunction {
+		f, isFunction = windowed(t.text)
+	}
 	switch {
 	case isFunction:
 		err.What, err.Hint = t.text+" is a function", "write "+f.usage

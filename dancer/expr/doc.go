@@ -8,7 +8,9 @@
 //
 // in ascending order of binding, parentheses, and the functions min, max
 // (two or more arguments), clamp(x, low, high), abs, sqrt, exp and log (the
-// natural logarithm). A unit follows its number and binds tighter than any
+// natural logarithm). rate(x, 2s), mean(x, 2s), held(condition, 300ms) and
+// since(condition) look back in time: [CompileWindowed] gives each a slot of its
+// own, which the caller fills. A unit follows its number and binds tighter than any
 // operator: `smoke / 60 ppm` is smoke / (60 ppm), and `1.2 m/s` is one number. A
 // unit has no space inside.
 //

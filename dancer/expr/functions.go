@@ -27,25 +27,16 @@ var functions = map[string]function{
 	"log":   {1, 1, "log(x)", ofRatio("log", program.Logarithm)},
 }
 
-// windowed functions look back in time. They are known by name, so that the
-// message about them is not "unknown".
-var windowed = map[string]string{
-	"held":  "use debounce or confirm of the reflex",
-	"rate":  "declare a signal that carries the rate",
-	"mean":  "declare a signal that carries the mean",
-	"since": "use debounce of the reflex",
-}
-
 // function finds the function that a token names.
 func (c *compiler) function(t token) (function, *Error) {
 	if f, ok := functions[t.text]; ok {
 		return f, nil
 	}
-	if hint, ok := windowed[t.text]; ok {
-		return function{}, &Error{Offset: t.from, What: t.text + " is not available in this version", Hint: hint}
+	if f, ok := windowed(t.text); ok {
+		return f, nil
 	}
 	err := &Error{Offset: t.from, What: "unknown function " + t.text}
-	names := slices.Sorted(maps.Keys(functions))
+	names := functionNames()
 	if _, ok := c.scope[t.text]; ok {
 		err.What, err.Hint = t.text+" is no function", "write * to multiply"
 	} else if n, ok := nearest(t.text, names); ok {
@@ -54,6 +45,13 @@ func (c *compiler) function(t token) (function, *Error) {
 		err.Hint = "known functions: " + joined(names)
 	}
 	return function{}, err
+}
+
+// functionNames gives the names of all functions, sorted.
+func functionNames() []string {
+	names := append(slices.Collect(maps.Keys(functions)), "rate", "mean", "held", "since")
+	slices.Sort(names)
+	return names
 }
 
 // extreme is min or max of two or more quantities.

@@ -14,7 +14,7 @@ func FuzzCompile(f *testing.F) {
 		f.Add(s.source)
 	}
 	for _, s := range []string{
-		"range < 0.30 m && drive > 0", "!bumper || battery >= 20%", "heat > 50 °C ? 1 : 0", "held(bumper, 300ms)", "9.81 m/s²", "1 µm", "5 N·m", "2 m/s^-2",
+		"range < 0.30 m && drive > 0", "!bumper || battery >= 20%", "heat > 50 °C ? 1 : 0", "held(bumper, 300ms)", "rate(range) < -1 m/s", "mean(rate(range), 2s)", "since(!bumper) > 1 s", "mean(d.range, 0.1 min)", "9.81 m/s²", "1 µm", "5 N·m", "2 m/s^-2",
 		"((((", "-----1", "1e", "1e+", ".", "1..2", "a.b.c", "0x10", "1_000", "\xff\xfe", "µ", "°", "%", "2 %%", "1 m/", "1 1/s", "clamp(drive, 0, 1)", "sqrt(range*range)",
 	} {
 		f.Add(s)
@@ -23,7 +23,8 @@ func FuzzCompile(f *testing.F) {
 	metre := mustUnit(f, "m")
 	f.Fuzz(func(t *testing.T, source string) {
 		for _, want := range []Want{{Boolean: true}, {}, {Unit: metre}, {AnyUnit: true}} {
-			p, err := Compile(source, scope, want)
+			windows := &Windows{First: len(values())}
+			p, err := CompileWindowed(source, scope, want, windows)
 			if err != nil {
 				e := err.(*Error)
 				if e.What == "" || e.Offset < 0 || e.Offset > len(source) {
@@ -34,7 +35,11 @@ func FuzzCompile(f *testing.F) {
 				}
 				continue
 			}
-			v := p.Eval(values(), make([]float64, program.Registers))
+			slots := append(values(), make([]float64, MaximumWindows)...)
+			for _, w := range windows.List() {
+				w.Argument.Eval(slots, make([]float64, program.Registers))
+			}
+			v := p.Eval(slots, make([]float64, program.Registers))
 			if want.Boolean && v != 0 && v != 1 && v == v {
 				t.Fatalf("%q: condition is %v", source, v)
 			}

@@ -184,7 +184,8 @@ func (c *compiler) strayUnit(after string) string {
 	word := nameWord(after[1:])
 	_, isName := c.scope[word]
 	_, isFunction := functions[word]
-	if isName || isFunction {
+	_, isWindow := windowed(word)
+	if isName || isFunction || isWindow {
 		return ""
 	}
 	return word

@@ -23,14 +23,17 @@ type Situation struct {
 	Text string `json:"text"` // "people=1 range=12 smoke=4": bins of a twentieth of each signal's range
 }
 
-// SituationOf gives the signature of the signals that a decision was made on. A
+// SituationOf gives the signature of the given signals, as a decision found them;
+// other signals of the decision, such as what a manual derives, are left out. A
 // signal that was not valid reads "invalid"; one without a range counts in whole
 // units.
 func SituationOf(signals []hal.Signal, d *dancer.Decision) Situation {
 	parts := make([]string, 0, len(d.Signals))
 	for i := range d.Signals {
 		s := &d.Signals[i]
-		parts = append(parts, s.Name+"="+bin(find(signals, s.Name), s))
+		if signal := find(signals, s.Name); signal != nil {
+			parts = append(parts, s.Name+"="+bin(signal, s))
+		}
 	}
 	sort.Strings(parts)
 	text := strings.Join(parts, " ")
@@ -51,7 +54,7 @@ func bin(signal *hal.Signal, s *dancer.SignalSnapshot) string {
 	switch {
 	case s.Validity != hal.Valid.String():
 		return "invalid"
-	case signal == nil || !(signal.Maximum > signal.Minimum):
+	case !(signal.Maximum > signal.Minimum):
 		return strconv.FormatFloat(math.Floor(s.Value), 'f', 0, 64)
 	case signal.Boolean:
 		return strconv.FormatFloat(s.Value, 'f', 0, 64)

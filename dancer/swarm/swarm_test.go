@@ -58,6 +58,7 @@ func TestSituationIsOfTheWorldAlone(t *testing.T) {
 	other := decision(3.1, 92, 1, 2)
 	other.ManualHash, other.Outputs = "sha256:b", []dancer.NamedValue{{Name: "drive", Value: 1}}
 	other.Signals[0], other.Signals[3] = other.Signals[3], other.Signals[0]
+	other.Signals = append(other.Signals, dancer.SignalSnapshot{Name: "mean(smoke, 2s)", Value: 80, Validity: "valid"}) // derived by that manual
 	if got := swarm.SituationOf(signals, other); got != base {
 		t.Errorf("%+v, want %+v", got, base)
 	}

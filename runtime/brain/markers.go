@@ -115,7 +115,7 @@ func (m *markers) load() error {
 
 // ruled looks at the robot's own decision.
 func (m *markers) ruled(d *dancer.Decision) {
-	situation := swarm.SituationOf(m.b.manual.Signals, d)
+	situation := swarm.SituationOf(m.b.manual.Measured(), d)
 	m.remember(d.ID, situation)
 	ruled := swarm.RuledOf(m.b.robot.Cell, situation, d)
 	if ruled.Situation.Key == m.last.Situation.Key && ruled.Option == m.last.Option && ruled.Outcome == m.last.Outcome {

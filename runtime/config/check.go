@@ -112,8 +112,7 @@ func checkManual(path string, data []byte, opt Options) Problems {
 	if len(robots) > 0 {
 		return problems
 	}
-	r := newReader(path)
-	r.manual(data, &world{broken: map[string]bool{}, partial: true})
+	_, r := readManual(path, data, &world{broken: map[string]bool{}, partial: true})
 	r.warn(nil, "no robot in this folder names this manual, so its expressions, signals and outputs are not checked", "check the robot's file instead")
 	return r.sorted()
 }

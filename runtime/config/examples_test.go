@@ -35,7 +35,7 @@ func TestExamplesAreSound(t *testing.T) {
 func checkRobot(t *testing.T, r *Robot) {
 	t.Helper()
 	m := r.Manual
-	if len(r.Inputs) != len(m.Signals) || len(r.Drives) != len(m.Outputs) || len(m.Impact) != len(m.Values) {
+	if len(r.Inputs) != len(m.Measured()) || len(r.Drives) != len(m.Outputs) || len(m.Impact) != len(m.Values) {
 		t.Fatalf("%s: lists are not parallel", r.Path)
 	}
 	if m.Fallback < 0 || m.Fallback >= len(m.Actions) || !m.Actions[m.Fallback].Fallback {

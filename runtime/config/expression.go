@@ -13,8 +13,9 @@ import (
 // words are the names that expressions read. One whose declaration is already
 // reported is left alone.
 type words struct {
-	scope expr.Scope
-	world *world
+	scope   expr.Scope
+	world   *world
+	windows *expr.Windows // nil: the expressions cannot look back in time
 }
 
 var word = regexp.MustCompile(`[A-Za-z_][A-Za-z0-9_]*`)
@@ -53,7 +54,7 @@ func (r *reader) expression(n *node, key, what string, w words, want expr.Want) 
 	if w.touched(n.text) {
 		return nil
 	}
-	p, err := expr.Compile(n.text, w.scope, want)
+	p, err := expr.CompileWindowed(n.text, w.scope, want, w.windows)
 	if err != nil {
 		r.compileFault(n, err)
 		return nil

@@ -22,6 +22,7 @@ func FuzzRobot(f *testing.F) {
 func FuzzManual(f *testing.F) {
 	seedExamples(f, "manual.yaml")
 	f.Add([]byte(testManual))
+	f.Add([]byte(windowedManual))
 	f.Add([]byte("reflexes:\n  - {when: held(range, 300ms), until: !bumper, set: safe}\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		r, problems := loadText(testRobot, string(data), Options{})

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"dancer/boards"
+	"dancer/dancer"
 	"dancer/hal"
 	"dancer/reflex"
 )
@@ -99,15 +100,23 @@ func (l *loader) manualFile(k keys) Problems {
 		k.fault("manual", "create it, or correct the path: it is relative to this file", "%s", problem.What)
 		return nil
 	}
-	m := newReader(path)
-	l.robot.ManualPath, l.robot.ManualBytes = path, data
-	l.robot.Manual = m.manual(data, l.world)
+	manual, m := readManual(path, data, l.world)
+	l.robot.ManualPath, l.robot.ManualBytes, l.robot.Manual = path, data, manual
 	if len(m.problems) == 0 && len(l.problems) == 0 {
-		if _, err := reflex.NewTable(l.robot.Manual.Rules, l.world.outputs, len(l.world.signals)); err != nil {
-			m.fault(nil, err.Error(), "correct the reflexes")
-		}
+		checkTables(m, manual)
 	}
 	return m.sorted()
+}
+
+// checkTables builds what the spine will build.
+func checkTables(m *reader, manual *dancer.Manual) {
+	layout := manual.Layout()
+	if _, err := reflex.NewTable(manual.Rules, manual.Outputs, layout.Signals); err != nil {
+		m.fault(nil, err.Error(), "correct the reflexes")
+	}
+	if _, err := reflex.NewWindows(manual.Windows, layout.Signals+layout.Outputs); err != nil {
+		m.fault(nil, err.Error(), "correct the functions that look back in time")
+	}
 }
 
 // board finds the profile; without one, pins are not checked.
@@ -165,12 +174,12 @@ func (l *loader) plant(k keys) {
 	if k.node("plant") == nil {
 		return
 	}
-	step := defaultStep
+	step, derived := defaultStep, 0
 	if l.robot.Manual != nil {
-		step = l.robot.Manual.Model.Step
+		step, derived = l.robot.Manual.Model.Step, len(l.robot.Manual.Windows)
 	}
 	p := &Plant{Step: x.duration("step", step)}
-	scope := worldScope(l.world)
+	scope := worldScope(l.world, derived)
 	addStep(scope, p.Step)
 	p.Next = x.next(l.world, words{scope: scope, world: l.world}, "plant")
 	l.robot.Plant = p
@@ -237,14 +246,15 @@ func readBounded(path string) ([]byte, error) {
 	return data, errors.Join(err, f.Close())
 }
 
-// addSignal and addOutput keep the lists of robot and manual in step.
+// addSignal and addOutput keep the lists of robot and manual in step (the manual's
+// derived signals come behind the robot's).
 func (l *loader) addSignal(s hal.Signal, in Input) {
 	l.world.signals = append(l.world.signals, s)
 	l.robot.Inputs = append(l.robot.Inputs, in)
 }
 
 func (l *loader) addOutput(o hal.Output, d Drive, onOff bool) {
+	o.Switch = onOff
 	l.world.outputs = append(l.world.outputs, o)
-	l.world.switches = append(l.world.switches, onOff)
 	l.robot.Drives = append(l.robot.Drives, d)
 }

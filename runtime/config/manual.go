@@ -10,6 +10,7 @@ import (
 
 	"dancer/dancer"
 	"dancer/dancer/expr"
+	"dancer/hal"
 	"dancer/reflex"
 	"dancer/reflex/program"
 )
@@ -17,42 +18,62 @@ import (
 // manualReader compiles one manual for one robot.
 type manualReader struct {
 	*reader
-	w     *world
-	words words // signals and outputs
-	out   *dancer.Manual
+	w         *world
+	words     words // signals and outputs
+	out       *dancer.Manual
+	forecasts []forecast // for warnStill
 }
 
-// manual reads a Safety Manual. The result may be used only if nothing was
+// readManual reads a Safety Manual. The result may be used only if nothing was
 // reported.
-func (r *reader) manual(data []byte, w *world) *dancer.Manual {
-	sum := sha256.Sum256(data)
-	m := &manualReader{reader: r, w: w, out: &dancer.Manual{
-		Hash:    "sha256:" + hex.EncodeToString(sum[:]),
-		Signals: w.signals, Outputs: w.outputs, Fallback: -1,
-	}}
-	root := r.parse(data)
-	if root == nil {
-		return m.out
+//
+// The slots of outputs lie behind those of the derived signals, whose number is
+// known only when every expression has been compiled. So a manual that looks back
+// in time is compiled twice.
+func readManual(path string, data []byte, w *world) (*dancer.Manual, *reader) {
+	m := compileManual(path, data, w, nil)
+	if derived := m.derived(); len(derived) > 0 {
+		m = compileManual(path, data, w, derived)
 	}
-	m.words = words{scope: worldScope(w), world: w}
-	k := r.section(root, &manualSection, "the manual")
+	m.finishWindows()
+	return m.out, m.reader
+}
+
+// compileManual compiles a manual, for so many derived signals.
+func compileManual(path string, data []byte, w *world, derived []hal.Signal) *manualReader {
+	sum := sha256.Sum256(data)
+	m := &manualReader{reader: newReader(path), w: w, out: &dancer.Manual{
+		Hash:    "sha256:" + hex.EncodeToString(sum[:]),
+		Signals: slices.Concat(w.signals, derived), Outputs: w.outputs, Fallback: -1,
+	}}
+	m.words = words{scope: worldScope(w, len(derived)), world: w, windows: &expr.Windows{First: len(w.signals)}}
+	root := m.parse(data)
+	if root == nil {
+		return m
+	}
+	m.read(root)
+	return m
+}
+
+func (m *manualReader) read(root *node) {
+	k := m.section(root, &manualSection, "the manual")
 	m.values(k)
 	m.reflexes(k)
 	m.model(k)
 	m.impact(k)
 	m.actions(k)
 	m.escalation(k)
-	return m.out
 }
 
-// worldScope is what every expression may read: signals and outputs.
-func worldScope(w *world) expr.Scope {
+// worldScope is what every expression may read: signals and outputs. So many
+// derived signals lie between them.
+func worldScope(w *world, derived int) expr.Scope {
 	scope := expr.Scope{}
 	for i, s := range w.signals {
 		scope[s.Name] = expr.Symbol{Slot: i, Unit: unitOf(s.Unit), Boolean: s.Boolean}
 	}
 	for i, o := range w.outputs {
-		scope[o.Name] = expr.Symbol{Slot: len(w.signals) + i, Unit: unitOf(o.Unit)}
+		scope[o.Name] = expr.Symbol{Slot: len(w.signals) + derived + i, Unit: unitOf(o.Unit), Commanded: true}
 	}
 	return scope
 }
@@ -125,6 +146,7 @@ func (m *manualReader) reflexes(k keys) {
 		}
 		rule := m.reflex(x, name)
 		m.warnFlicker(x, &rule)
+		m.checkRamp(x, &rule)
 		m.out.Rules = append(m.out.Rules, rule)
 	}
 }
@@ -140,6 +162,18 @@ func (m *manualReader) reflex(x keys, name string) reflex.Rule {
 		Stop:     stopOf(x.choice("stop", "2")),
 		Debounce: x.duration("debounce", 0),
 		Confirm:  x.integer("confirm", 1),
+		Ramp:     x.duration("ramp", 0),
+	}
+}
+
+// checkRamp reports a ramp that could do nothing.
+func (m *manualReader) checkRamp(x keys, rule *reflex.Rule) {
+	switch {
+	case rule.Ramp == 0:
+	case rule.Stop != reflex.Stop1:
+		x.fault("ramp", "add stop: 1, or remove ramp", "%s has a ramp, which is for stop category 1 alone", x.what)
+	case !slices.ContainsFunc(rule.Set, func(s reflex.Setting) bool { return !m.w.outputs[s.Output].Switch }):
+		m.warn(x.where("ramp"), fmt.Sprintf("%s has a ramp, and sets only outputs that are on or off", x.what), "remove it: they take their values at once")
 	}
 }
 
@@ -150,7 +184,7 @@ func (m *manualReader) warnFlicker(x keys, rule *reflex.Rule) {
 		return
 	}
 	for _, s := range rule.Set {
-		if slices.Contains(rule.When.Reads(), len(m.w.signals)+s.Output) {
+		if slices.Contains(rule.When.Reads(), m.out.Layout().Output(s.Output)) {
 			m.warn(x.where("when"), fmt.Sprintf("%s reads %s and sets it, so it ends as soon as it acts", x.what, m.w.outputs[s.Output].Name), `add until: "...", the condition that ends it`)
 			return
 		}
@@ -172,6 +206,7 @@ func (m *manualReader) impact(k keys) {
 		}
 		found[i] = true
 		m.out.Impact[i] = m.expression(e.value, e.key.text, "impact", m.words, expr.Want{})
+		m.forecasts = append(m.forecasts, forecast{e.value, "impact of " + e.key.text, m.out.Impact[i]})
 	}
 	if k.node("impact") == nil {
 		return

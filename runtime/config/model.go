@@ -22,6 +22,22 @@ func (m *manualReader) model(k keys) {
 	}
 	m.disturbances(x)
 	m.out.Model.Next = x.next(m.w, m.modelScope(out.Step), "model")
+	m.noteNext(x)
+}
+
+// noteNext notes where the expressions of the model stand.
+func (m *manualReader) noteNext(x keys) {
+	n := x.node("next")
+	if n == nil {
+		return
+	}
+	for _, e := range n.entries {
+		for _, next := range m.out.Model.Next {
+			if next.Signal == m.w.signal(e.key.text) {
+				m.forecasts = append(m.forecasts, forecast{e.value, "next of " + e.key.text, next.Program})
+			}
+		}
+	}
 }
 
 func (m *manualReader) disturbances(x keys) {
@@ -40,14 +56,14 @@ func (m *manualReader) disturbances(x keys) {
 
 // modelScope adds dt and the disturbances to what expressions may read.
 func (m *manualReader) modelScope(step time.Duration) words {
-	scope := worldScope(m.w)
-	addStep(scope, step)
 	layout := m.out.Layout()
+	scope := worldScope(m.w, layout.Signals-len(m.w.signals))
+	addStep(scope, step)
 	for i, d := range m.out.Model.Disturbance {
 		s := m.w.signals[d.Signal]
-		scope["d."+s.Name] = expr.Symbol{Slot: layout.Disturbance(i), Unit: unitOf(s.Unit)}
+		scope["d."+s.Name] = expr.Symbol{Slot: layout.Disturbance(i), Unit: unitOf(s.Unit), Unmeasured: true}
 	}
-	return words{scope: scope, world: m.w}
+	return words{scope: scope, world: m.w, windows: m.words.windows}
 }
 
 func addStep(scope expr.Scope, step time.Duration) {

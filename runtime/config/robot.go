@@ -41,7 +41,7 @@ type Port struct {
 	Delimiter string   // csv: one character, default ","
 }
 
-// Input says where a signal comes from. It is parallel to Manual.Signals.
+// Input says where a signal comes from. It is parallel to Manual.Measured().
 type Input struct {
 	Port       int    // index into Robot.Ports, or -1
 	Field      string // of the port's frames; default the signal's name
@@ -103,7 +103,7 @@ type Robot struct {
 	ManualBytes []byte
 	Manual      *dancer.Manual
 	Ports       []Port
-	Inputs      []Input // parallel to Manual.Signals
+	Inputs      []Input // parallel to Manual.Measured()
 	Drives      []Drive // parallel to Manual.Outputs
 	Lease       Lease
 	Conductor   ConductorLink

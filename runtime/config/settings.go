@@ -10,11 +10,10 @@ import (
 // world is what a manual speaks of: the signals and outputs of the robot's
 // file, and what is already reported of them.
 type world struct {
-	signals  []hal.Signal
-	outputs  []hal.Output
-	switches []bool // per output: only its two ends are possible
-	broken   map[string]bool
-	partial  bool // signals or outputs could not be read at all: any name may be theirs
+	signals []hal.Signal
+	outputs []hal.Output
+	broken  map[string]bool
+	partial bool // signals or outputs could not be read at all: any name may be theirs
 }
 
 // known says whether a name that is neither a signal nor an output is reported
@@ -103,7 +102,7 @@ func (k keys) setting(e entry, w *world) (reflex.Setting, bool) {
 		k.r.faultf(e.value, fmt.Sprintf("give a value from %s to %s", formatNumber(o.Minimum), formatNumber(o.Maximum)),
 			"%s sets %s to %s, out of its range", k.what, o.Name, formatNumber(v))
 		return reflex.Setting{}, false
-	case w.switches[i] && v != o.Minimum && v != o.Maximum:
+	case o.Switch && v != o.Minimum && v != o.Maximum:
 		k.r.faultf(e.value, fmt.Sprintf("give %s or %s, or give %s a pwm frequency", formatNumber(o.Minimum), formatNumber(o.Maximum), o.Name),
 			"%s sets %s to %s, but that line is only on or off", k.what, o.Name, formatNumber(v))
 		return reflex.Setting{}, false

@@ -24,6 +24,7 @@ var reflexSection = section{
 		{name: "stop", form: formChoice, choices: []string{"0", "1", "2"}, doc: "stop category: 0 power off, 1 controlled then off, 2 controlled and held; default 2"},
 		{name: "debounce", form: formDuration, maximum: 60, doc: "when must hold this long, up to 60s; default none"},
 		{name: "confirm", form: formInteger, minimum: 1, maximum: 1000, doc: "evaluations in a row that must be true, 1 to 1000; default 1"},
+		{name: "ramp", form: formDuration, maximum: 60, doc: "with stop 1: how long outputs that are not on or off take to the values of set, up to 60s; default 0s, at once"},
 	},
 }
 

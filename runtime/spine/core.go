@@ -31,13 +31,15 @@ type notebook interface {
 // core is what the spine knows and decides. It does no input or output of its
 // own, calls no clock but the one it was given, and is used by one goroutine.
 type core struct {
-	signals []hal.Signal
+	signals []hal.Signal // the measured ones, then the derived ones
 	outputs []hal.Output
 	rules   []reflex.Rule
 	lease   config.Lease
 
-	slots   []float64 // signals, then outputs as they are about to be written
-	table   *hal.SignalTable
+	slots   []float64        // signals, then outputs as they are about to be written
+	table   *hal.SignalTable // of the measured signals
+	windows *reflex.Windows
+	derived []derived // per window
 	reflex  *reflex.Table
 	segment *link.Segment
 	driver  driver
@@ -54,6 +56,7 @@ type core struct {
 	changed   []int  // slots with a new reading in this event
 	marked    []bool // the same, per slot
 	touched   []int  // output slots changed in one pass
+	one       [1]int // scratch of windowsSee
 	pending   []link.Event
 	moves     []reflex.Transition
 	onExpired func(int)
@@ -93,9 +96,13 @@ func newCore(r *config.Robot, segment *link.Segment, d driver, n notebook, clock
 	if err != nil {
 		return nil, fmt.Errorf("build reflex table: %w", err)
 	}
+	windows, err := reflex.NewWindows(m.Windows, slots)
+	if err != nil {
+		return nil, fmt.Errorf("build windows: %w", err)
+	}
 	c := &core{
 		signals: m.Signals, outputs: m.Outputs, rules: m.Rules, lease: r.Lease,
-		slots: make([]float64, slots), reflex: table, segment: segment, driver: d, notes: n, clock: clock,
+		slots: make([]float64, slots), reflex: table, windows: windows, derived: make([]derived, windows.Len()), segment: segment, driver: d, notes: n, clock: clock,
 		want: make([]target, lay.Outputs), written: make([]target, lay.Outputs),
 		command: newCommand(lay.Outputs), incoming: newCommand(lay.Outputs),
 		usable:  make([]bool, lay.Outputs),
@@ -104,7 +111,7 @@ func newCore(r *config.Robot, segment *link.Segment, d driver, n notebook, clock
 		moves:     make([]reflex.Transition, 4*len(m.Rules)+16),
 		autostart: r.Autostart,
 	}
-	c.table = hal.NewSignalTableOver(c.slots, m.Signals)
+	c.table = hal.NewSignalTableOver(c.slots, m.Measured())
 	c.onExpired = c.expired
 	for i := range c.outputs {
 		c.want[i] = c.safe(i, link.WhoSafe)
@@ -124,10 +131,12 @@ func newCommand(outputs int) link.Command {
 func (c *core) start(now time.Duration, latches []int) {
 	c.status.SpineStart = now
 	c.table.Start(now)
+	c.windows.Start(now, c.slots)
 	for i := range c.signals {
 		c.reflex.Await(i, true)
 	}
 	c.unseen = len(c.signals)
+	c.showWindows(^uint64(0), now)
 	for _, rule := range latches {
 		c.reflex.Restore(rule)
 		c.segment.StoreRule(rule, false, true)
@@ -140,6 +149,8 @@ func (c *core) start(now time.Duration, latches []int) {
 }
 
 // seen ends the wait for a signal, because it came or because its time is over.
+// That of a derived one ends with those of the signals that it looks back at, and
+// where it is a rate with the second reading.
 func (c *core) seen(signal int) {
 	c.reflex.Await(signal, false)
 	if c.unseen--; c.unseen == 0 {
@@ -183,9 +194,14 @@ func (c *core) publish(signal int, before hal.Validity, at time.Duration) {
 			c.seen(signal)
 		}
 	}
-	if !c.marked[signal] {
-		c.marked[signal] = true
-		c.changed = append(c.changed, signal)
+	c.mark(signal)
+}
+
+// mark leaves a slot for the rules that read it.
+func (c *core) mark(slot int) {
+	if !c.marked[slot] {
+		c.marked[slot] = true
+		c.changed = append(c.changed, slot)
 	}
 }
 
@@ -198,6 +214,7 @@ func (c *core) frame(now, at time.Duration, number uint64) {
 	}
 	c.eventAt, c.eventFrame = at, number
 	c.status.Cycles++
+	c.showWindows(c.windows.Update(at, c.changed, c.slots), at)
 	for _, slot := range c.changed {
 		c.reflex.Changed(now, slot, c.slots)
 	}
@@ -215,6 +232,9 @@ func (c *core) frame(now, at time.Duration, number uint64) {
 func (c *core) tick(now time.Duration) {
 	c.eventAt, c.eventFrame = now, 0
 	c.table.Expire(now, c.onExpired)
+	if due, ok := c.windows.NextDeadline(); ok && due <= now {
+		c.showWindows(c.windows.Tick(now, c.slots), now)
+	}
 	if due, ok := c.reflex.NextDeadline(); ok && due <= now {
 		c.reflex.Tick(now)
 		c.takeMoves()
@@ -234,6 +254,12 @@ func (c *core) deadline() time.Duration {
 	}
 	if at, ok := c.reflex.NextDeadline(); ok {
 		due = min(due, at)
+	}
+	if at, ok := c.windows.NextDeadline(); ok {
+		due = min(due, at)
+	}
+	if len(c.changed) > 0 { // windows that look back at what was just written
+		due = min(due, c.status.Now)
 	}
 	if c.status.Lease == link.LeaseLive {
 		due = min(due, c.leaseUntil)

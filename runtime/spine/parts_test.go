@@ -61,7 +61,10 @@ Private_Dirty:         0 kB
 
 func TestWorldMovesFromTheOldState(t *testing.T) {
 	const more = `plant: {step: 50ms, next: {range: "soft * 1 m", soft: "range / 1 m"}}` + "\n"
-	w := newWorld(loadRobot(t, simRobot+more, testManual))
+	w, err := newWorld(loadRobot(t, simRobot+more, testManual))
+	if err != nil {
+		t.Fatal(err)
+	}
 	if w.step != 50*time.Millisecond {
 		t.Errorf("step %v", w.step)
 	}
@@ -74,6 +77,25 @@ func TestWorldMovesFromTheOldState(t *testing.T) {
 	w.move(w.step, slots)
 	if slots[sigRange] != 7 || slots[sigSoft] != 7 {
 		t.Errorf("range %v soft %v: no number leaves a signal as it was", slots[sigRange], slots[sigSoft])
+	}
+}
+
+// A model that looks back sees the past of the world that it moves.
+func TestWorldLooksBack(t *testing.T) {
+	manual := strings.Replace(testManual, `next: {range: "range - 1 m/s * drive * dt"}`, `next: {range: "range - 1 m/s * drive * dt", soft: "mean(range, 1s) / 1 m", bumper: "held(drive > 0.5, 200ms) ? 1 : 0"}`, 1)
+	w, err := newWorld(loadRobot(t, simRobot, manual))
+	if err != nil {
+		t.Fatal(err)
+	}
+	slots := []float64{4, 0, 0, 1, 1} // drives at 1 m/s from 4 m
+	for i := range 31 {
+		w.move(w.step, slots) // at 0 ms, 100 ms, 200 ms: held from the third on
+		if (slots[sigBumper] == 1) != (i >= 2) {
+			t.Fatalf("after %d steps bumper is %v", i+1, slots[sigBumper])
+		}
+	}
+	if range_, mean := slots[sigRange], slots[sigSoft]; math.Abs(range_-0.9) > 1e-9 || math.Abs(mean-(1+0.55)) > 0.01 {
+		t.Errorf("range %v and its mean %v, want 0.9 and about 1.55", range_, mean)
 	}
 }
 

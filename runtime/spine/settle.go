@@ -140,6 +140,10 @@ func (c *core) tellOutputs(after time.Duration) {
 		if w == c.written[o] {
 			continue
 		}
+		if w.value != c.written[o].value {
+			c.reflex.Drive(o, w.value)
+			c.windowsSee(o, after)
+		}
 		c.written[o] = w
 		c.segment.StoreOutput(o, w.value, after, w.who, int(w.rule))
 		c.emit(&link.Event{Kind: link.EventOutput, Index: int32(o), Flags: uint8(w.who), Value: w.value, At: after, Cause: w.rule})

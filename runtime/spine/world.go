@@ -8,6 +8,7 @@ import (
 
 	"dancer/dancer"
 	"dancer/hal/sim"
+	"dancer/reflex"
 	"dancer/reflex/program"
 	"dancer/runtime/config"
 )
@@ -19,7 +20,7 @@ func newBoard(r *config.Robot, cfg *Config) (*sim.Board, error) {
 	if path == "" {
 		path = r.Scenario
 	}
-	c := sim.Config{Signals: r.Manual.Signals, Outputs: r.Manual.Outputs, Seed: cfg.Seed}
+	c := sim.Config{Signals: r.Manual.Measured(), Outputs: r.Manual.Outputs, Seed: cfg.Seed}
 	for i := range r.Inputs {
 		c.Start = append(c.Start, r.Inputs[i].Start) // NaN: none
 	}
@@ -32,7 +33,10 @@ func newBoard(r *config.Robot, cfg *Config) (*sim.Board, error) {
 			return nil, err
 		}
 	}
-	w := newWorld(r)
+	w, err := newWorld(r)
+	if err != nil {
+		return nil, err
+	}
 	c.Step, c.Plant = w.step, w.move
 	if len(w.next) == 0 {
 		c.Step, c.Plant = 0, nil
@@ -52,27 +56,50 @@ func newBoard(r *config.Robot, cfg *Config) (*sim.Board, error) {
 type world struct {
 	step      time.Duration
 	next      []dancer.Next
+	layout    dancer.Layout
+	own       int       // measured signals
 	slots     []float64 // signals, outputs, disturbances (0)
 	result    []float64 // per program
 	registers []float64
+
+	windows *reflex.Windows // what the model makes of the past of its own world
+	now     time.Duration
+	changed []int
 }
 
-func newWorld(r *config.Robot) *world {
-	w := &world{step: r.Manual.Model.Step, next: r.Manual.Model.Next}
+func newWorld(r *config.Robot) (*world, error) {
+	w := &world{step: r.Manual.Model.Step, next: r.Manual.Model.Next, layout: r.Manual.Layout(), own: len(r.Manual.Measured())}
 	if r.Plant != nil {
 		w.step, w.next = r.Plant.Step, r.Plant.Next
 	}
-	w.slots = make([]float64, r.Manual.Layout().Slots())
+	w.slots = make([]float64, w.layout.Slots())
 	w.result = make([]float64, len(w.next))
 	w.registers = make([]float64, program.Registers)
-	return w
+	var err error
+	if w.windows, err = reflex.NewWindows(r.Manual.Windows, len(w.slots)); err != nil {
+		return nil, fmt.Errorf("build windows of the simulated world: %w", err)
+	}
+	for i := range w.own {
+		w.slots[i] = math.NaN() // until the world gives it
+	}
+	w.windows.Start(0, w.slots)
+	for slot := range w.layout.Signals + w.layout.Outputs {
+		if slot < w.own || slot >= w.layout.Signals {
+			w.changed = append(w.changed, slot)
+		}
+	}
+	return w, nil
 }
 
 // move is one step, all programs over the old state. dt is a constant in the
 // programs. A program that gives no number leaves its signal as it was: the
 // world has a state even where a model has none.
-func (w *world) move(_ time.Duration, slots []float64) {
-	copy(w.slots, slots)
+func (w *world) move(step time.Duration, slots []float64) {
+	copy(w.slots, slots[:w.own])
+	copy(w.slots[w.layout.Signals:], slots[w.own:])
+	w.windows.Update(w.now, w.changed, w.slots)
+	w.windows.Tick(w.now, w.slots)
+	w.now += step
 	for i := range w.next {
 		w.result[i] = w.next[i].Program.Eval(w.slots, w.registers)
 	}
