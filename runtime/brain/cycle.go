@@ -71,6 +71,7 @@ func (b *brain) cycle() {
 	}
 	in := b.input(now)
 	b.slots = in.Values
+	b.learn(&in, status.DryRun)
 	d := dancer.Decide(b.manual, in, b.partner.Corners, b.partner.Forecast)
 	d.ID, d.At = b.newID(), b.wall().UTC()
 	changes := b.settle(&d, now)
@@ -160,7 +161,7 @@ func (b *brain) command(d *dancer.Decision, epoch uint64) {
 }
 
 // outputsOf gives the outputs of the option that runs. An option that no action
-// names is inaction: the outputs as they are.
+// names is inaction: the baseline's outputs, or the outputs as they are.
 func (b *brain) outputsOf(d *dancer.Decision) []float64 {
 	if a := d.Find(d.Running); a != nil {
 		return a.Outputs
@@ -169,7 +170,11 @@ func (b *brain) outputsOf(d *dancer.Decision) []float64 {
 	for i := range outputs {
 		outputs[i] = d.Outputs[i].Value
 	}
-	if i := b.manual.Action(d.Running); i >= 0 {
+	name := d.Running
+	if name == dancer.InactionName && b.manual.Baseline != "" {
+		name = b.manual.Baseline
+	}
+	if i := b.manual.Action(name); i >= 0 {
 		return b.manual.Actions[i].Apply(outputs)
 	}
 	return outputs
@@ -209,6 +214,7 @@ func (b *brain) follow(d *dancer.Decision, now time.Duration) {
 	for i := range outcomes {
 		b.archive.outcome(&outcomes[i])
 	}
+	b.calibrate(outcomes)
 	b.markers.decided(d, outcomes)
 }
 
