@@ -69,7 +69,7 @@ func Decide(m *Manual, in Input, tier2, tier3 Forecast) Decision {
 	slots := m.slots(&in)
 	outputs := slots[len(m.Signals):]
 	options := m.Options(outputs)
-	freshness := m.Freshness(in.Validity, in.Age)
+	freshness := m.Freshness(m.validity(&in), in.Age)
 
 	world := m.widened(d.Widening)
 	judge := func() {
@@ -206,6 +206,15 @@ func (in *Input) validity(i int) hal.Validity {
 		return hal.NotANumber
 	}
 	return in.Validity[i]
+}
+
+// validity of every signal as the decision takes it, which is what it records.
+func (m *Manual) validity(in *Input) []hal.Validity {
+	out := make([]hal.Validity, len(m.Signals))
+	for i := range out {
+		out[i] = in.validity(i)
+	}
+	return out
 }
 
 func (in *Input) age(i int) time.Duration {
