@@ -10,7 +10,7 @@ import (
 // there.
 func (d Decision) Explain() []string {
 	lines := []string{"decision " + orDash(d.ID) + " of " + orDash(d.Robot) + " at " + seconds(d.Monotonic) +
-		" by tier " + strconv.Itoa(d.Tier) + ": " + outcomeWords(d.Verdict.Outcome) + ", option " + d.Verdict.Option}
+		" by tier " + strconv.Itoa(d.Tier) + ": " + d.outcomeWords() + ", option " + d.Verdict.Option}
 	lines = append(lines, d.runningLine())
 	for _, why := range d.Verdict.Why {
 		lines = append(lines, "why: "+why)
@@ -130,16 +130,18 @@ func (s *SignalSnapshot) explain() string {
 	return "signal " + s.Name + " = " + value + ", " + s.Age.Round(time.Millisecond).String() + " old"
 }
 
-func outcomeWords(outcome string) string {
-	switch outcome {
-	case OutcomeAct:
+func (d *Decision) outcomeWords() string {
+	switch {
+	case d.Verdict.Outcome == OutcomeAct:
 		return "act"
-	case OutcomeHold:
+	case d.Verdict.Outcome == OutcomeHold && d.Baseline != "":
+		return "do not act"
+	case d.Verdict.Outcome == OutcomeHold:
 		return "go on as now"
-	case OutcomeUnderFloor:
+	case d.Verdict.Outcome == OutcomeUnderFloor:
 		return "under the floor"
 	}
-	return orDash(outcome)
+	return orDash(d.Verdict.Outcome)
 }
 
 func seconds(d time.Duration) string {
