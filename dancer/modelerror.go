@@ -41,6 +41,11 @@ const (
 // 256 more residuals, and is never narrower than declared nor more than ten times
 // as wide.
 //
+// A reading that jumps farther than that, alone, is an event of the world (a leak
+// springs, somebody steps in front) and not an error of each step of the model:
+// the next decision sees it, and it widens nothing. When the next reading is as
+// far off on the same side, the model is wrong, and that counts.
+//
 // It takes no clock and holds no reference to what it is fed. Feed allocates only
 // when a range changes. It is not safe for concurrent use.
 type ModelError struct {
@@ -74,6 +79,8 @@ type ruleError struct {
 	capped      bool
 	cappedCount uint64
 	leftOut     uint64
+	beyond      int // the last residual was beyond the limits of widening: below -1, above 1
+	jumps       uint64
 }
 
 // ModelChange is a disturbance that the model's error has widened noticeably, or
@@ -92,6 +99,7 @@ type ModelFigure struct {
 	Residuals int     // kept now, up to 256
 	Low, High float64 // their quantiles, see ModelError; 0 under 32 residuals
 	LeftOut   uint64  // readings that could not be compared: too far apart, or no prediction
+	Jumps     uint64  // readings that jumped, see ModelError
 	// HasDisturbance: one is declared. Without it the error is tracked and
 	// widens nothing.
 	HasDisturbance     bool
@@ -278,11 +286,35 @@ func (e *ModelError) take(i int, steps, part, measured float64) {
 		r.leftOut++
 		return
 	}
+	if r.jumped(e.m, residual) {
+		r.jumps++
+		return
+	}
 	r.window.add(residual)
 	r.sinceChange++
 	if r.disturbance >= 0 && r.window.n >= errorLeast {
 		e.adjust(r)
 	}
+}
+
+// jumped says whether a residual is a jump: beyond what widening can cover, and
+// the one before was not on the same side. The next one tells whether the world
+// has changed or the model is wrong.
+func (r *ruleError) jumped(m *Manual, residual float64) bool {
+	if r.disturbance < 0 {
+		return false
+	}
+	lowest, highest := m.Model.Disturbance[r.disturbance].limits()
+	before := r.beyond
+	switch {
+	case residual < lowest:
+		r.beyond = -1
+	case residual > highest:
+		r.beyond = 1
+	default:
+		r.beyond = 0
+	}
+	return r.beyond != 0 && r.beyond != before
 }
 
 // effect is what a unit of its disturbance does to the signal in one step, from
@@ -410,7 +442,7 @@ func (e *ModelError) Figures() []ModelFigure {
 		r := &e.rules[i]
 		f := &figures[i]
 		*f = ModelFigure{
-			Signal: e.m.Signals[r.signal].Name, Residuals: r.window.n, LeftOut: r.leftOut,
+			Signal: e.m.Signals[r.signal].Name, Residuals: r.window.n, LeftOut: r.leftOut, Jumps: r.jumps,
 			HasDisturbance: r.disturbance >= 0, Capped: r.capped, CappedSoFar: r.cappedCount, LimitTimesDeclared: wideningLimit,
 		}
 		if r.window.n >= errorLeast {

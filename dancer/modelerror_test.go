@@ -215,6 +215,29 @@ func TestModelErrorLeavesOut(t *testing.T) {
 	}
 }
 
+// TestModelErrorAndJumps: a jump alone widens nothing, however often; what stays
+// as far off is no jump.
+func TestModelErrorAndJumps(t *testing.T) {
+	e := dancer.NewModelError(parseManual(t, driftManual))
+	w := &world{x: 50, z: 50}
+	told := feed(e, w, 500, func(i int) float64 {
+		switch i % 10 {
+		case 3:
+			return 5
+		case 4:
+			return -5
+		}
+		return 0.005
+	})
+	f := e.Figures()[0]
+	if told != nil || e.Widening() != nil || f.Capped || f.Jumps < 90 || f.High > 0.01 {
+		t.Errorf("jumps to and fro: told %+v, widened %+v, %+v", told, e.Widening(), f)
+	}
+	if told = feed(e, w, 5, constant(5)); len(told) != 1 || !told[0].Capped {
+		t.Errorf("as far off reading after reading: told %+v", told)
+	}
+}
+
 // TestModelErrorOfSlowSensors: readings every 250 ms, decisions every 100 ms with
 // a jitter; the drift is found at its size per step, not per reading.
 func TestModelErrorOfSlowSensors(t *testing.T) {
@@ -248,7 +271,7 @@ func TestModelErrorOfSlowSensors(t *testing.T) {
 // readings that follow, no more than some 2 in 100 are outside.
 func TestConformalQuantiles(t *testing.T) {
 	random := rand.New(rand.NewPCG(7, 7))
-	e := dancer.NewModelError(parseManual(t, driftManual))
+	e := dancer.NewModelError(parseManual(t, replaced(driftManual, map[string]string{"disturb x -0.01 0.01": "disturb x -1 1"})))
 	w := &world{x: 50, z: 50}
 	var kept []float64
 	outside, seen := 0, 0
@@ -256,6 +279,9 @@ func TestConformalQuantiles(t *testing.T) {
 		drift := random.NormFloat64()
 		e.Feed(w.now, w.slots(), nil, 0)
 		f := e.Figures()[0]
+		if f.Jumps > 0 {
+			t.Fatal("the disturbance is too narrow for this test")
+		}
 		if n := len(kept); n > 0 && i > 1 && n == f.Residuals {
 			sorted := append([]float64(nil), kept...)
 			sort.Float64s(sorted)

@@ -128,6 +128,7 @@ type StateModel struct {
 	Widened   []float64 `json:"widened,omitempty"`  // what the forecast allows for
 	Capped    uint64    `json:"capped,omitempty"`   // how often it came to the limit: the model does not fit
 	LeftOut   uint64    `json:"left_out,omitempty"` // readings that could not be compared
+	Jumps     uint64    `json:"jumps,omitempty"`    // readings that jumped: events of the world, not errors of the model
 }
 
 // StateIndex is the index of one value in a State.

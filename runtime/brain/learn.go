@@ -112,7 +112,7 @@ func (b *brain) stateOfModel(s *mesh.State) {
 	}
 	for i := range *figures {
 		f := &(*figures)[i]
-		e := mesh.StateModel{Signal: f.Signal, Residuals: f.Residuals, Low: f.Low, High: f.High, LeftOut: f.LeftOut, Capped: f.CappedSoFar}
+		e := mesh.StateModel{Signal: f.Signal, Residuals: f.Residuals, Low: f.Low, High: f.High, LeftOut: f.LeftOut, Jumps: f.Jumps, Capped: f.CappedSoFar}
 		if f.HasDisturbance {
 			e.Declared = []float64{f.Declared.Minimum, f.Declared.Maximum}
 			e.Widened = []float64{f.Widened.Minimum, f.Widened.Maximum}
