@@ -41,7 +41,7 @@ type CalibrationBin struct {
 	Score     float64 `json:"score"`     // sum of the raw confidences
 }
 
-// ErrCalibration: a calibration that cannot have been counted.
+// ErrCalibration says that a calibration cannot have been counted.
 var ErrCalibration = errors.New("calibration is damaged")
 
 // Check says what is wrong with a calibration that was read from outside; the
@@ -135,7 +135,7 @@ func (k *calibrationCurve) observe(c *Calibration) {
 func wilson(s, n float64) float64 {
 	const z = calibrationDeviate
 	p, zz := s/n, float64(z*z)
-	spread := z * math.Sqrt(float64(p*(1-p))/n+zz/float64(4*n*n))
+	spread := float64(z * math.Sqrt(float64(p*(1-p))/n+zz/float64(4*n*n)))
 	return max(0, (p+zz/float64(2*n)-spread)/(1+zz/n))
 }
 

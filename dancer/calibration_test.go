@@ -166,15 +166,15 @@ func TestCalibrationLearns(t *testing.T) {
 			t.Fatalf("outcome %d does not count", i)
 		}
 	}
-	rawError, error := 0.0, 0.0
+	rawError, calibratedError := 0.0, 0.0
 	for i := range 100 {
 		x := (float64(i) + 0.5) / 100
 		rawError += math.Abs(x-x*x) / 100
-		error += math.Abs(k.Calibration().Calibrate(x)-x*x) / 100
+		calibratedError += math.Abs(k.Calibration().Calibrate(x)-x*x) / 100
 	}
-	t.Logf("mean distance from the true chance: raw %.3f, calibrated %.3f", rawError, error)
-	if rawError < 0.16 || error > 0.06 {
-		t.Errorf("calibrated confidences are %.3f off, raw ones %.3f", error, rawError)
+	t.Logf("mean distance from the true chance: raw %.3f, calibrated %.3f", rawError, calibratedError)
+	if rawError < 0.16 || calibratedError > 0.06 {
+		t.Errorf("calibrated confidences are %.3f off, raw ones %.3f", calibratedError, rawError)
 	}
 }
 

@@ -52,7 +52,7 @@ func TestIncomparable(t *testing.T) {
 			Values:  []dancer.Value{{Name: "safety", HasFloor: true, Floor: 5, Enough: 7}, {Name: "task"}},
 			Actions: []dancer.Action{{Name: "halt", Fallback: true, Importance: dancer.Critical}, {Name: "go", Importance: dancer.Critical}},
 		}
-		make := func(name string, worst float64, samples []float64) dancer.Assessment {
+		assess := func(name string, worst float64, samples []float64) dancer.Assessment {
 			a := dancer.Assessment{Option: name, Recoverable: true, Reversibility: 1,
 				Indices: []dancer.Index{{Value: "safety", Worst: 8, Expected: 8}, {Value: "task", Worst: 5, Expected: 5}}}
 			a.Indices[test.value].Worst, a.Indices[test.value].Expected = worst, worst
@@ -64,7 +64,7 @@ func TestIncomparable(t *testing.T) {
 			}
 			return a
 		}
-		as := []dancer.Assessment{make("halt", test.worst[0], test.halt), make("go", test.worst[1], test.g)}
+		as := []dancer.Assessment{assess("halt", test.worst[0], test.halt), assess("go", test.worst[1], test.g)}
 		v := dancer.Judge(m, as, 1)
 		if turned := dancer.Judge(m, []dancer.Assessment{as[1], as[0]}, 1); !reflect.DeepEqual(v, turned) {
 			t.Errorf("%s: the order matters", test.name)

@@ -85,10 +85,10 @@ func TestModelErrorWidens(t *testing.T) {
 	told := feed(e, w, 1, constant(0.03))
 	want := dancer.DisturbanceRange{Signal: "x", Minimum: -0.01, Maximum: 0.03}
 	v := e.Widening()
-	if v == nil || v.Version != 1 || len(v.Ranges) != 1 || !close(v.Ranges[0], want) {
+	if v == nil || v.Version != 1 || len(v.Ranges) != 1 || !near(v.Ranges[0], want) {
 		t.Fatalf("widened %+v, want %+v", v, want)
 	}
-	if len(told) != 1 || told[0].Signal != "x" || told[0].Capped || !close(told[0].Widened, want) ||
+	if len(told) != 1 || told[0].Signal != "x" || told[0].Capped || !near(told[0].Widened, want) ||
 		told[0].Declared != (dancer.DisturbanceRange{Signal: "x", Minimum: -0.01, Maximum: 0.01}) {
 		t.Errorf("told %+v", told)
 	}
@@ -104,12 +104,12 @@ func TestModelErrorWidens(t *testing.T) {
 	if e.Widening() != nil {
 		t.Errorf("widened %+v after 456 steps that fit", e.Widening())
 	}
-	if !close(dancer.DisturbanceRange{Signal: "x", Minimum: v.Ranges[0].Minimum, Maximum: v.Ranges[0].Maximum}, want) {
+	if !near(dancer.DisturbanceRange{Signal: "x", Minimum: v.Ranges[0].Minimum, Maximum: v.Ranges[0].Maximum}, want) {
 		t.Error("a widening that was handed out was changed")
 	}
 }
 
-func close(a, b dancer.DisturbanceRange) bool {
+func near(a, b dancer.DisturbanceRange) bool {
 	return a.Signal == b.Signal && math.Abs(a.Minimum-b.Minimum) < 0.0003 && math.Abs(a.Maximum-b.Maximum) < 0.0003
 }
 
@@ -120,10 +120,10 @@ func TestModelErrorIsCapped(t *testing.T) {
 	w := &world{x: 50, z: 50}
 	told := feed(e, w, 100, constant(-3))
 	want := dancer.DisturbanceRange{Signal: "x", Minimum: -0.1, Maximum: 0.01}
-	if v := e.Widening(); v == nil || !close(v.Ranges[0], want) {
+	if v := e.Widening(); v == nil || !near(v.Ranges[0], want) {
 		t.Fatalf("widened %+v, want %+v", v, want)
 	}
-	if len(told) != 1 || !told[0].Capped || !close(told[0].Widened, want) {
+	if len(told) != 1 || !told[0].Capped || !near(told[0].Widened, want) {
 		t.Errorf("told %+v", told)
 	}
 	if f := e.Figures()[0]; !f.Capped || f.CappedSoFar != 1 || math.Abs(f.Low+3) > 1e-9 {

@@ -144,7 +144,7 @@ func finite(x float64) float64 {
 // never above the freshness.
 func (l *ladder) parts(winner, runner *contender, freshness float64, calibration *Calibration) *ConfidenceParts {
 	p := &ConfidenceParts{Separation: l.separation(winner, runner), Freshness: unit(freshness)}
-	p.Score = p.Separation * p.Freshness
+	p.Score = float64(p.Separation * p.Freshness)
 	p.Calibrated = min(calibration.Calibrate(p.Score), p.Freshness)
 	return p
 }
