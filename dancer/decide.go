@@ -29,13 +29,14 @@ type Input struct {
 	Robot     string
 	Monotonic time.Duration   // the robot's clock
 	Seed      uint64          // of the forecast's samples
+
+	Calibration *Calibration // of the confidence; nil: none yet
+	Widening    *Widening    // of the disturbances by the model's error; nil: as the manual says
+
 	Values    []float64       // slots: signals, then outputs (see Layout); NaN is invalid
 	Validity  []hal.Validity  // per signal; anything but hal.Valid makes the value invalid
 	Age       []time.Duration // per signal, since its last reading
 	Rollouts  int             // budget per option; 0: DefaultRollouts
-
-	Calibration *Calibration // of the confidence; nil: none yet
-	Widening    *Widening    // of the disturbances by the model's error; nil: as the manual says
 }
 
 // Forecast assesses every option over the given number of model steps with at
@@ -69,11 +70,12 @@ func Decide(m *Manual, in Input, tier2, tier3 Forecast) Decision {
 	slots := m.slots(&in)
 	outputs := slots[len(m.Signals):]
 	options := m.Options(outputs)
-	freshness := m.Freshness(m.validity(&in), in.Age)
+	freshness := m.Freshness(in.validities(m), in.Age)
 
 	world := m.widened(d.Widening)
+	registers := make([]float64, m.registers())
 	judge := func() {
-		m.leaveOutRepair(slots, d.Assessments)
+		m.leaveOutRepair(slots, registers, d.Assessments)
 		d.Verdict = JudgeCalibrated(m, d.Assessments, freshness, d.Calibration)
 	}
 	d.Tier = 2
@@ -116,11 +118,21 @@ func (d *Decision) presentVetoed(outputs []float64) bool {
 	return false
 }
 
+// registers is what the manual's impacts need to be evaluated.
+func (m *Manual) registers() int {
+	n := 0
+	for _, impact := range m.Impact {
+		if impact != nil {
+			n = max(n, impact.Registers())
+		}
+	}
+	return n
+}
+
 // leaveOutRepair fills in what expected indices owe to undoing what was found.
-func (m *Manual) leaveOutRepair(slots []float64, assessments []Assessment) {
+func (m *Manual) leaveOutRepair(slots, registers []float64, assessments []Assessment) {
 	state := append([]float64(nil), slots...)
 	outputs := state[len(m.Signals):]
-	var registers []float64
 	for i := range assessments {
 		a := &assessments[i]
 		if len(a.Outputs) != len(outputs) {
@@ -131,9 +143,6 @@ func (m *Manual) leaveOutRepair(slots []float64, assessments []Assessment) {
 			index, impact := &a.Indices[v], m.Impact[v]
 			if impact == nil || !m.Values[v].HasFloor || index.Unknown {
 				continue
-			}
-			if need := impact.Registers(); len(registers) < need {
-				registers = make([]float64, need)
 			}
 			found := clampIndex(impact.Eval(state, registers))
 			limit := max(found, m.Values[v].Floor)
@@ -208,13 +217,13 @@ func (in *Input) validity(i int) hal.Validity {
 	return in.Validity[i]
 }
 
-// validity of every signal as the decision takes it, which is what it records.
-func (m *Manual) validity(in *Input) []hal.Validity {
-	out := make([]hal.Validity, len(m.Signals))
-	for i := range out {
-		out[i] = in.validity(i)
+// validities of all signals, as validity gives them.
+func (in *Input) validities(m *Manual) []hal.Validity {
+	all := make([]hal.Validity, len(m.Signals))
+	for i := range all {
+		all[i] = in.validity(i)
 	}
-	return out
+	return all
 }
 
 func (in *Input) age(i int) time.Duration {
@@ -227,10 +236,7 @@ func (in *Input) age(i int) time.Duration {
 // Input rebuilds what a decision was made from, so that Decide can be run again
 // and must give the same record.
 func (d *Decision) Input() Input {
-	in := Input{
-		Robot: d.Robot, Monotonic: d.Monotonic, Seed: d.Seed, Rollouts: d.Budget,
-		Calibration: d.Calibration, Widening: d.Widening,
-	}
+	in := Input{Robot: d.Robot, Monotonic: d.Monotonic, Seed: d.Seed, Rollouts: d.Budget}
 	for i := range d.Signals {
 		v := parseValidity(d.Signals[i].Validity)
 		value := d.Signals[i].Value
@@ -244,6 +250,7 @@ func (d *Decision) Input() Input {
 	for i := range d.Outputs {
 		in.Values = append(in.Values, d.Outputs[i].Value)
 	}
+	in.Calibration, in.Widening = d.Calibration, d.Widening
 	return in
 }
 

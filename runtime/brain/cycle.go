@@ -71,7 +71,6 @@ func (b *brain) cycle() {
 	}
 	in := b.input(now)
 	b.slots = in.Values
-	b.learn(&in, status.DryRun)
 	d := dancer.Decide(b.manual, in, b.partner.Corners, b.partner.Forecast)
 	d.ID, d.At = b.newID(), b.wall().UTC()
 	changes := b.settle(&d, now)
@@ -132,6 +131,7 @@ func (b *brain) input(now time.Duration) dancer.Input {
 	for i := range layout.Outputs {
 		in.Values[layout.Output(i)], _, _, _ = b.ends.Segment.LoadOutput(i)
 	}
+	b.learn(&in)
 	return in
 }
 

@@ -64,9 +64,9 @@ type modelEvent struct {
 // learn holds the model against what was measured, and puts what is known of its
 // error and of the outcomes into the input of the decision. A dry run is left
 // out: other hands than the outputs move that robot.
-func (b *brain) learn(in *dancer.Input, dryRun bool) {
+func (b *brain) learn(in *dancer.Input) {
 	in.Calibration = b.calibrator.Calibration()
-	if !dryRun {
+	if status, ok := b.ends.Segment.LoadStatus(); ok && !status.DryRun {
 		changes := b.modelError.Feed(in.Monotonic, in.Values, in.Age, b.outputsSince())
 		for i := range changes {
 			b.tellModel(&changes[i])
