@@ -29,14 +29,13 @@ type Input struct {
 	Robot     string
 	Monotonic time.Duration   // the robot's clock
 	Seed      uint64          // of the forecast's samples
-
-	Calibration *Calibration // of the confidence; nil: none yet
-	Widening    *Widening    // of the disturbances by the model's error; nil: as the manual says
-
 	Values    []float64       // slots: signals, then outputs (see Layout); NaN is invalid
 	Validity  []hal.Validity  // per signal; anything but hal.Valid makes the value invalid
 	Age       []time.Duration // per signal, since its last reading
 	Rollouts  int             // budget per option; 0: DefaultRollouts
+
+	Calibration *Calibration // of the confidence; nil: none yet
+	Widening    *Widening    // of the disturbances by the model's error; nil: as the manual says
 }
 
 // Forecast assesses every option over the given number of model steps with at

@@ -65,13 +65,13 @@ func (p *manualText) line(line string) {
 	case "impact": // VALUE = EXPRESSION
 		name, source, _ := strings.Cut(rest, " = ")
 		p.later = append(p.later, func() { p.m.Impact[p.value(name)] = p.compile(source, expr.Unit{}) })
+	case "baseline": // NAME of an action
+		p.m.Baseline = f[0]
 	case "action":
 		p.action(f)
 	case "escalation": // hold NAME deadline D on_timeout NAME
 		p.m.Escalation.Hold, p.m.Escalation.Deadline = p.m.Action(f[1]), p.duration(f[3])
 		p.m.Escalation.OnTimeout = p.m.Action(f[5])
-	case "baseline": // NAME of an action
-		p.m.Baseline = f[0]
 	case "horizon":
 		p.m.Model.Horizon = p.duration(f[0])
 	default:
