@@ -42,7 +42,7 @@ func (l *ladder) escalation(v *Verdict, winner, runner *contender) {
 	if ShouldEscalate(v.Confidence, importance) {
 		because("confidence " + number(v.Confidence) + " is too low for a decision that is " + grade)
 	}
-	if len(v.Incomparable) > 0 && importance == Critical {
+	if l.doubtful(v) && importance == Critical {
 		because(l.incomparableWords(winner, runner))
 	}
 	if hopeless := v.Outcome == OutcomeUnderFloor && winner.a.Is(l.fallbackName()); !winner.a.Recoverable && !hopeless {

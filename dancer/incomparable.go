@@ -101,6 +101,13 @@ func (l *ladder) compare(v *Verdict, winner, runner *contender) {
 	sort.Strings(v.Incomparable)
 }
 
+// doubtful says whether the ladder chose between options that it cannot tell
+// apart. The fallback of a blind robot is not chosen by the ladder, and has asked
+// already.
+func (l *ladder) doubtful(v *Verdict) bool {
+	return len(v.Incomparable) > 0 && v.DecidedBy != "fallback"
+}
+
 // incomparableWords says why two options cannot be told apart.
 func (l *ladder) incomparableWords(winner, runner *contender) string {
 	s := &l.spread

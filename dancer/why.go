@@ -10,7 +10,7 @@ func (l *ladder) why(v *Verdict, winner, runner *contender) []string {
 	if runner != nil {
 		lines = append(lines, l.rivalLine(v, winner, runner))
 	}
-	if len(v.Incomparable) > 0 {
+	if l.doubtful(v) {
 		lines = append(lines, l.incomparableWords(winner, runner)+"; the ladder takes "+winner.a.Option)
 	}
 	for _, reason := range v.Because {
