@@ -14,7 +14,8 @@ import (
 // TestActionsInAnyOrder: the order in which a manual lists its actions never
 // changes the verdict, nor what is forecast of any option; on 400 random manuals
 // with the partner's forecast, from states in which several actions may leave the
-// same outputs.
+// same outputs, with and without calibration, widening and a baseline. Every one
+// of these decisions replays to the same bytes.
 func TestActionsInAnyOrder(t *testing.T) {
 	random := rand.New(rand.NewPCG(5, 6))
 	var p partner.Partner
@@ -23,11 +24,14 @@ func TestActionsInAnyOrder(t *testing.T) {
 		head, actions := randomManual(random)
 		state := randomState(random)
 		seed := random.Uint64()
+		calibration, widening := randomLearning(random)
 		decide := func() dancer.Decision {
 			m := parseManual(t, append(append([]string(nil), head...), actions...))
 			in := parseInput(t, m, []string{state})
-			in.Seed, in.Rollouts = seed, 16
-			return dancer.Decide(m, in, p.Corners, p.Forecast)
+			in.Seed, in.Rollouts, in.Calibration, in.Widening = seed, 16, calibration, widening
+			d := dancer.Decide(m, in, p.Corners, p.Forecast)
+			checkReplay(t, m, d)
+			return d
 		}
 		first := decide()
 		outcomes[first.Verdict.Outcome]++
@@ -89,6 +93,21 @@ func randomManual(random *rand.Rand) (head, actions []string) {
 		actions = append(actions, "baseline p")
 	}
 	return head, actions
+}
+
+// randomLearning gives what earlier decisions may have left.
+func randomLearning(random *rand.Rand) (*dancer.Calibration, *dancer.Widening) {
+	var c *dancer.Calibration
+	var w *dancer.Widening
+	if random.IntN(2) == 0 {
+		n := 1 + random.IntN(300)
+		c = bins([3]float64{0.35, float64(n), float64(random.IntN(n))}, [3]float64{0.95, float64(n), float64(random.IntN(n))})
+	}
+	if random.IntN(2) == 0 {
+		w = &dancer.Widening{Version: random.Uint64(), Ranges: []dancer.DisturbanceRange{
+			{Signal: "a", Minimum: -random.Float64(), Maximum: 2 * random.Float64()}, {Signal: "b", Minimum: -2 * random.Float64()}}}
+	}
+	return c, w
 }
 
 func randomState(random *rand.Rand) string {

@@ -108,7 +108,7 @@ type State struct {
 	Outputs       map[string]float64 `json:"outputs,omitempty"`
 	Indices       []StateIndex       `json:"indices,omitempty"`       // of the running option
 	Frames        map[string]uint64  `json:"frames,omitempty"`        // per port
-	Model         []StateModel       `json:"model,omitempty"`         // its error, per signal that it moves
+	Model         []StateModel       `json:"model,omitempty"`         // its error, per signal that it moves; at most 32, those widened first
 	CalibratedBy  int                `json:"calibrated_by,omitempty"` // outcomes that the confidence rests on
 	ManualHash    string             `json:"manual"`
 	Version       string             `json:"version"`

@@ -66,6 +66,7 @@ type brain struct {
 	calibrator   *dancer.Calibrator
 	modelError   *dancer.ModelError
 	modelFigures atomic.Pointer[[]dancer.ModelFigure] // for other goroutines
+	figuresAt    time.Duration
 
 	decisions uint64
 	told      verdictKey

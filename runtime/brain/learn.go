@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"sort"
 	"time"
 
 	"dancer/dancer"
@@ -68,14 +69,21 @@ func (b *brain) learn(in *dancer.Input) {
 	in.Calibration = b.calibrator.Calibration()
 	if status, ok := b.ends.Segment.LoadStatus(); ok && !status.DryRun {
 		changes := b.modelError.Feed(in.Monotonic, in.Values, in.Age, b.outputsSince())
+		if len(changes) > 0 || in.Monotonic-b.figuresAt >= figuresEvery {
+			figures := b.modelError.Figures()
+			b.modelFigures.Store(&figures)
+			b.figuresAt = in.Monotonic
+		}
 		for i := range changes {
 			b.tellModel(&changes[i])
 		}
-		figures := b.modelError.Figures()
-		b.modelFigures.Store(&figures)
 	}
 	in.Widening = b.modelError.Widening()
 }
+
+// figuresEvery is how often the state and the status get new figures of the
+// model's error.
+const figuresEvery = time.Second
 
 // outputsSince is when the outputs last changed on the wire.
 func (b *brain) outputsSince() time.Duration {
@@ -110,8 +118,10 @@ func (b *brain) stateOfModel(s *mesh.State) {
 	if figures == nil {
 		return
 	}
-	for i := range *figures {
-		f := &(*figures)[i]
+	list := append([]dancer.ModelFigure(nil), *figures...)
+	sort.SliceStable(list, func(i, k int) bool { return widened(&list[i]) && !widened(&list[k]) })
+	for i := range list[:min(len(list), stateModels)] {
+		f := &list[i]
 		e := mesh.StateModel{Signal: f.Signal, Residuals: f.Residuals, Low: f.Low, High: f.High, LeftOut: f.LeftOut, Jumps: f.Jumps, Capped: f.CappedSoFar}
 		if f.HasDisturbance {
 			e.Declared = []float64{f.Declared.Minimum, f.Declared.Maximum}
@@ -119,6 +129,14 @@ func (b *brain) stateOfModel(s *mesh.State) {
 		}
 		s.Model = append(s.Model, e)
 	}
+}
+
+// stateModels bounds the signals whose model error is in the state: those that
+// need attention first.
+const stateModels = 32
+
+func widened(f *dancer.ModelFigure) bool {
+	return f.Capped || f.HasDisturbance && f.Widened != f.Declared
 }
 
 // modelProblems says of which signals the model does not fit now.
