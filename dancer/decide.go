@@ -37,6 +37,9 @@ type Input struct {
 	// Completed is, of a decision that is made again, how many roll-outs per option
 	// it had completed when it was cut short; 0: it was not.
 	Completed int
+
+	Calibration *Calibration // of the confidence; nil: none yet
+	Widening    *Widening    // of the disturbances by the model's error; nil: as the manual says
 }
 
 // Forecast assesses every option over the given number of model steps with at
@@ -56,25 +59,43 @@ type Forecast func(m *Manual, slots []float64, options []Option, steps, rollouts
 // going on as now breaks a floor within that step, an option keeps every floor,
 // and the ladder's winner is the fallback or brings no output farther from its
 // safe value: the hasty look may make a robot safer, never bolder.
+//
+// Both tiers forecast under the widened disturbances. There is no reward for
+// undoing what the robot found: for a value with a floor the expected index,
+// which breaks ties, counts no higher than the index of the signals as they are
+// now under the option's own outputs, or the floor where that is higher
+// (Index.Repair is what is left out). So of options tied at worst the less
+// disruptive one wins and not the one that would repair the world; but to bring
+// a value back to its floor counts, whoever put it under, because floors ask for
+// it: a robot in a gas leak goes on ventilating. Outputs are the option's, so
+// that a robot that stops doing harm of its own gets the credit. Worst indices
+// are not capped: they are what keeps harm away. The baseline is Options'; see
+// there for its source.
 func Decide(m *Manual, in Input, tier2, tier3 Forecast) Decision {
 	d := newDecision(m, &in)
 	slots := m.slots(&in)
 	outputs := slots[len(m.Signals):]
 	options := m.Options(outputs)
-	freshness := m.Freshness(in.Validity, in.Age)
+	freshness := m.Freshness(in.validities(m), in.Age)
 
+	world := m.widened(d.Widening)
+	registers := make([]float64, m.registers())
+	judge := func() {
+		m.leaveOutRepair(slots, registers, d.Assessments)
+		d.Verdict = JudgeCalibrated(m, d.Assessments, freshness, d.Calibration)
+	}
 	d.Tier = 2
-	d.Assessments = tier2(m, slots, options, 1, d.Budget, in.Seed)
-	d.Verdict = Judge(m, d.Assessments, freshness)
+	d.Assessments = tier2(world, slots, options, 1, d.Budget, in.Seed)
+	judge()
 	if !m.hasty(&d, outputs) {
 		d.Tier = 3
 		budget := d.Budget
 		if in.Completed > 0 {
 			budget = min(budget, in.Completed)
 		}
-		d.Assessments = tier3(m, slots, options, m.Model.Steps(), budget, in.Seed)
+		d.Assessments = tier3(world, slots, options, m.Model.Steps(), budget, in.Seed)
 		d.Completed = d.cutShort()
-		d.Verdict = Judge(m, d.Assessments, freshness)
+		judge()
 	}
 	for i := range d.Assessments {
 		d.Assessments[i].Samples = nil // they belong to the forecaster
@@ -97,7 +118,7 @@ func (d *Decision) cutShort() int {
 
 // hasty says whether tier 2 may decide with the verdict in d.
 func (m *Manual) hasty(d *Decision, outputs []float64) bool {
-	if d.Verdict.Outcome != OutcomeAct || !m.inactionVetoed(d) {
+	if d.Verdict.Outcome == OutcomeUnderFloor || !d.presentVetoed(outputs) {
 		return false
 	}
 	winner := d.Find(d.Verdict.Option)
@@ -105,23 +126,62 @@ func (m *Manual) hasty(d *Decision, outputs []float64) bool {
 	return fallback || m.towardsSafe(outputs, winner.Outputs)
 }
 
-func (m *Manual) inactionVetoed(d *Decision) bool {
-	inaction := d.Find(InactionName)
-	if inaction == nil {
-		return false
-	}
-	for i := range d.Verdict.Vetoes {
-		if d.Verdict.Vetoes[i].Option == inaction.Option {
-			return true
+// presentVetoed says whether going on as now is an option that a floor took out.
+func (d *Decision) presentVetoed(outputs []float64) bool {
+	for i := range d.Assessments {
+		a := &d.Assessments[i]
+		if len(a.Outputs) != len(outputs) || !equalOutputs(a.Outputs, outputs) {
+			continue
+		}
+		for k := range d.Verdict.Vetoes {
+			if d.Verdict.Vetoes[k].Option == a.Option {
+				return true
+			}
 		}
 	}
 	return false
+}
+
+// registers is what the manual's impacts need to be evaluated.
+func (m *Manual) registers() int {
+	n := 0
+	for _, impact := range m.Impact {
+		if impact != nil {
+			n = max(n, impact.Registers())
+		}
+	}
+	return n
+}
+
+// leaveOutRepair fills in what expected indices owe to undoing what was found.
+func (m *Manual) leaveOutRepair(slots, registers []float64, assessments []Assessment) {
+	state := append([]float64(nil), slots...)
+	outputs := state[len(m.Signals):]
+	for i := range assessments {
+		a := &assessments[i]
+		if len(a.Outputs) != len(outputs) {
+			continue
+		}
+		copy(outputs, a.Outputs)
+		for v := range min(len(a.Indices), len(m.Values), len(m.Impact)) {
+			index, impact := &a.Indices[v], m.Impact[v]
+			if impact == nil || !m.Values[v].HasFloor || index.Unknown {
+				continue
+			}
+			found := clampIndex(impact.Eval(state, registers))
+			limit := max(found, m.Values[v].Floor)
+			if limit < m.Values[v].Enough && index.Expected > limit {
+				index.Repair = index.Expected - limit
+			}
+		}
+	}
 }
 
 func newDecision(m *Manual, in *Input) Decision {
 	d := Decision{
 		Version: RecordVersion, Robot: in.Robot, Monotonic: in.Monotonic,
 		ManualHash: m.Hash, Seed: in.Seed, Budget: in.Rollouts, Who: WhoNone,
+		Calibration: in.Calibration, Widening: m.widening(in.Widening),
 		Signals: make([]SignalSnapshot, len(m.Signals)),
 		Outputs: make([]NamedValue, len(m.Outputs)),
 		Ladder:  make([]Rung, len(m.Values)),
@@ -129,6 +189,12 @@ func newDecision(m *Manual, in *Input) Decision {
 	for i := range m.Values {
 		v := &m.Values[i]
 		d.Ladder[i] = Rung{Value: v.Name, Floor: v.Floor, HasFloor: v.HasFloor, Enough: v.Enough}
+	}
+	if in.Calibration != nil && len(in.Calibration.Bins) == 0 {
+		d.Calibration = nil
+	}
+	if m.Action(m.Baseline) >= 0 {
+		d.Baseline = m.Baseline
 	}
 	if d.Budget <= 0 {
 		d.Budget = DefaultRollouts
@@ -175,6 +241,15 @@ func (in *Input) validity(i int) hal.Validity {
 	return in.Validity[i]
 }
 
+// validities of all signals, as validity gives them.
+func (in *Input) validities(m *Manual) []hal.Validity {
+	all := make([]hal.Validity, len(m.Signals))
+	for i := range all {
+		all[i] = in.validity(i)
+	}
+	return all
+}
+
 func (in *Input) age(i int) time.Duration {
 	if i >= len(in.Age) {
 		return 0
@@ -199,6 +274,7 @@ func (d *Decision) Input() Input {
 	for i := range d.Outputs {
 		in.Values = append(in.Values, d.Outputs[i].Value)
 	}
+	in.Calibration, in.Widening = d.Calibration, d.Widening
 	return in
 }
 

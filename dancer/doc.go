@@ -1,7 +1,8 @@
 // Package dancer decides. It holds the vocabulary of a Safety Manual (values,
 // floors, actions, model), turns what a forecast says of every option into a
 // verdict by the lexical ladder of values, follows a question from the moment it
-// is asked to the ruling that ends it, and can say in plain words why.
+// is asked to the ruling that ends it, holds confidence and model against what
+// then happened, and can say in plain words why.
 //
 // It may import hal, reflex and reflex/program for their vocabulary, and the
 // standard library. It is pure: everything comes in as a value (the time as a

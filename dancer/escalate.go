@@ -29,7 +29,7 @@ const (
 )
 
 // escalation fills in whether and why the verdict goes up.
-func (l *ladder) escalation(v *Verdict, winner *contender) {
+func (l *ladder) escalation(v *Verdict, winner, runner *contender) {
 	because := func(reason string) { v.Because = append(v.Because, reason) }
 	if v.Outcome == OutcomeUnderFloor {
 		because("every option is under a floor: choose the least bad")
@@ -41,6 +41,9 @@ func (l *ladder) escalation(v *Verdict, winner *contender) {
 	}
 	if ShouldEscalate(v.Confidence, importance) {
 		because("confidence " + number(v.Confidence) + " is too low for a decision that is " + grade)
+	}
+	if l.doubtful(v) && importance == Critical {
+		because(l.incomparableWords(winner, runner))
 	}
 	if hopeless := v.Outcome == OutcomeUnderFloor && winner.a.Is(l.fallbackName()); !winner.a.Recoverable && !hopeless {
 		because("no way back from " + winner.a.Option + ": from the worst state it reaches, " +

@@ -10,15 +10,17 @@ import (
 // there.
 func (d Decision) Explain() []string {
 	lines := []string{"decision " + orDash(d.ID) + " of " + orDash(d.Robot) + " at " + seconds(d.Monotonic) +
-		" by tier " + strconv.Itoa(d.Tier) + ": " + outcomeWords(d.Verdict.Outcome) + ", option " + d.Verdict.Option}
+		" by tier " + strconv.Itoa(d.Tier) + ": " + d.outcomeWords() + ", option " + d.Verdict.Option}
 	lines = append(lines, d.runningLine())
 	for _, why := range d.Verdict.Why {
 		lines = append(lines, "why: "+why)
 	}
 	lines = append(lines, "confidence: "+number(d.Verdict.Confidence)+d.decidedBy())
+	lines = append(lines, d.confidenceLines()...)
 	for i := range d.Assessments {
-		lines = append(lines, d.Assessments[i].explain())
+		lines = append(lines, d.Assessments[i].explain(d.Baseline))
 	}
+	lines = append(lines, d.wideningLines()...)
 	for i := range d.Signals {
 		lines = append(lines, d.Signals[i].explain())
 	}
@@ -59,9 +61,42 @@ func (d *Decision) decidedBy() string {
 	return text
 }
 
-func (a *Assessment) explain() string {
+// confidenceLines says what the confidence is made of.
+func (d *Decision) confidenceLines() []string {
+	p := d.Verdict.Parts
+	if p == nil {
+		return nil
+	}
+	line := "confidence is the share of paired roll-outs in which the winner is not worse (" + number(p.Separation) +
+		") times the freshness of the signals (" + number(p.Freshness) + "): " + number(p.Score)
+	if n := d.Calibration.Outcomes(); n > 0 {
+		line += ", and " + number(p.Calibrated) + " as " + strconv.Itoa(n) + " outcomes bear it out"
+	}
+	return []string{line}
+}
+
+// wideningLines says where the forecast allowed for more than the manual says.
+func (d *Decision) wideningLines() []string {
+	if d.Widening == nil {
+		return nil
+	}
+	var lines []string
+	for _, r := range d.Widening.Ranges {
+		lines = append(lines, "disturbance of "+r.Signal+": "+short(r.Minimum)+" to "+short(r.Maximum)+
+			" a step, wider than in the manual, because the model was that far off")
+	}
+	return lines
+}
+
+// short prints a figure of any size for people: three digits.
+func short(x float64) string { return strconv.FormatFloat(x, 'g', 3, 64) }
+
+func (a *Assessment) explain(baseline string) string {
 	text := "option " + a.Option
-	if a.Inaction {
+	switch {
+	case a.Inaction && baseline != "":
+		text += " (not acting)"
+	case a.Inaction:
 		text += " (going on as now)"
 	}
 	text += ":"
@@ -72,6 +107,9 @@ func (a *Assessment) explain() string {
 		text += " " + x.Value + " at worst " + number(x.Worst) + " expected " + number(x.Expected)
 		if x.Unknown {
 			text += " (unknown)"
+		}
+		if x.Repair > 0 {
+			text += " (" + number(x.Repair) + " of it undoes what was found: not counted)"
 		}
 	}
 	text += "; cascade risk " + number(a.CascadeRisk)
@@ -96,16 +134,18 @@ func (s *SignalSnapshot) explain() string {
 	return "signal " + s.Name + " = " + value + ", " + s.Age.Round(time.Millisecond).String() + " old"
 }
 
-func outcomeWords(outcome string) string {
-	switch outcome {
-	case OutcomeAct:
+func (d *Decision) outcomeWords() string {
+	switch {
+	case d.Verdict.Outcome == OutcomeAct:
 		return "act"
-	case OutcomeHold:
+	case d.Verdict.Outcome == OutcomeHold && d.Baseline != "":
+		return "do not act"
+	case d.Verdict.Outcome == OutcomeHold:
 		return "go on as now"
-	case OutcomeUnderFloor:
+	case d.Verdict.Outcome == OutcomeUnderFloor:
 		return "under the floor"
 	}
-	return orDash(outcome)
+	return orDash(d.Verdict.Outcome)
 }
 
 func seconds(d time.Duration) string {

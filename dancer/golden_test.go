@@ -51,14 +51,59 @@ func burning(t *testing.T, state ...string) (*dancer.Manual, dancer.Decision) {
 	return m, d
 }
 
-// TestDecisionGolden: the stored form of version 1, which must also come back.
+// TestOldRecords: what was stored before the parts of the confidence, the
+// calibration, the widening and the baseline were kept is read, says what it said
+// and is written the same. These files are never rewritten.
+func TestOldRecords(t *testing.T) {
+	same := func(path string, v any) {
+		t.Helper()
+		old, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		decoder := json.NewDecoder(bytes.NewReader(old))
+		decoder.DisallowUnknownFields()
+		if err := decoder.Decode(v); err != nil {
+			t.Fatal(err)
+		}
+		again, err := json.MarshalIndent(v, "", " ")
+		if err != nil || !bytes.Equal(append(again, '\n'), old) {
+			t.Errorf("%s comes back as\n%s, %v", path, again, err)
+		}
+	}
+	var d dancer.Decision
+	same("testdata/decision-v1.json", &d)
+	if d.Verdict.Option != "extinguish" || d.Verdict.Parts != nil || d.Calibration != nil || d.Widening != nil || d.Baseline != "" {
+		t.Errorf("read %+v", d)
+	}
+	text := strings.Join(d.Explain(), "\n")
+	if !strings.Contains(text, "confidence: 1;") || strings.Contains(text, "confidence is") {
+		t.Errorf("an old record explains what it does not know:\n%s", text)
+	}
+	var p partner.Partner
+	if again := dancer.Decide(museumFromTable(t), d.Input(), p.Corners, p.Forecast); again.Verdict.Option != d.Verdict.Option {
+		t.Errorf("decided again: %s", again.Verdict.Option)
+	}
+	same("testdata/outcome-v1.json", &dancer.Outcome{})
+}
+
+// TestDecisionGolden: the stored form of version 1 with all that it can hold,
+// which must also come back.
 func TestDecisionGolden(t *testing.T) {
-	_, d := burning(t, "range=5 smoke=150 people=1 | drive=0.5 brake=0 extinguisher=0")
+	m := museumFromTable(t)
+	m.Baseline = "halt"
+	in := parseInput(t, m, []string{"range=5 smoke=85 people=1 | drive=0.5 brake=0 extinguisher=0", "age smoke 1400ms"})
+	in.Calibration = bins([3]float64{0.55, 40, 31}, [3]float64{0.95, 12, 12})
+	in.Widening = &dancer.Widening{Version: 4, Ranges: []dancer.DisturbanceRange{{Signal: "smoke", Minimum: -0.5, Maximum: 2.25}}}
+	d := decideAndReplay(t, m, in)
+	d.ID, d.At = "01JD0000000000000000000000", time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+	d.Running, d.Who, d.Elapsed = d.Verdict.Option, dancer.WhoCommand, 740*time.Microsecond
 	got, err := json.MarshalIndent(d, "", " ")
 	if err != nil {
 		t.Fatal(err)
 	}
-	golden(t, "testdata/decision-v1.json", append(got, '\n'))
+	golden(t, "testdata/decision-v1-learnt.json", append(got, '\n'))
+	golden(t, "testdata/why-learnt.txt", []byte(strings.Join(d.Explain(), "\n")+"\n"))
 	var back dancer.Decision
 	if err := json.Unmarshal(got, &back); err != nil || !reflect.DeepEqual(back, d) {
 		t.Errorf("read back: %v\n%+v\nwant\n%+v", err, back, d)
@@ -100,7 +145,7 @@ func TestOutcomeGolden(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	golden(t, "testdata/outcome-v1.json", append(got, '\n'))
+	golden(t, "testdata/outcome-v1-scored.json", append(got, '\n'))
 }
 
 // TestExplain: what `dancer why` says.

@@ -2,6 +2,7 @@ package dancer_test
 
 import (
 	"fmt"
+	"math"
 	"reflect"
 	"testing"
 
@@ -71,7 +72,7 @@ func slowJudge(m *dancer.Manual, as []dancer.Assessment) (outcome, winner string
 				keep(func(a *dancer.Assessment) float64 {
 					x := a.Indices[v].Worst
 					if expected {
-						x = a.Indices[v].Expected
+						x = a.Indices[v].Expected - a.Indices[v].Repair
 					}
 					if floored {
 						x = min(x, value.Enough)
@@ -98,6 +99,69 @@ func slowJudge(m *dancer.Manual, as []dancer.Assessment) (outcome, winner string
 		outcome = dancer.OutcomeAct
 	}
 	return outcome, winner, survivors
+}
+
+// slowIncomparable is the definition of Verdict.Incomparable once more: it lists
+// every pair of roll-outs and counts.
+func slowIncomparable(m *dancer.Manual, winner, runner *dancer.Assessment) bool {
+	capped := func(v int, x float64) float64 {
+		if m.Values[v].HasFloor {
+			return min(x, m.Values[v].Enough)
+		}
+		return x
+	}
+	var order []int
+	for v := range m.Values {
+		if m.Values[v].HasFloor {
+			order = append(order, v)
+		}
+	}
+	for v := range m.Values {
+		if !m.Values[v].HasFloor {
+			order = append(order, v)
+		}
+	}
+	decides := -1
+	for _, v := range order {
+		blind := winner.Indices[v].Unknown || runner.Indices[v].Unknown
+		if blind && m.Values[v].HasFloor {
+			return true
+		}
+		if math.Abs(capped(v, winner.Indices[v].Worst)-capped(v, runner.Indices[v].Worst)) > 0.5 {
+			if blind {
+				return true
+			}
+			decides = v
+			break
+		}
+	}
+	for i := 0; i < len(order) && decides < 0; i++ {
+		v := order[i]
+		w, r := &winner.Indices[v], &runner.Indices[v]
+		if math.Abs(capped(v, w.Expected-w.Repair)-capped(v, r.Expected-r.Repair)) > 0.5 {
+			if w.Unknown || r.Unknown {
+				return true
+			}
+			decides = v
+		}
+	}
+	if decides < 0 {
+		return false
+	}
+	var differences []float64
+	for i := decides; i < len(winner.Samples); i += len(m.Values) {
+		differences = append(differences, capped(decides, winner.Samples[i])-capped(decides, runner.Samples[i]))
+	}
+	better, worse := 0, 0
+	for _, d := range differences {
+		if d > 0.5 {
+			better++
+		}
+		if d < -0.5 {
+			worse++
+		}
+	}
+	return worse > 0 && float64(worse)/float64(len(differences)) >= 0.05 && float64(better)/float64(better+worse) < 0.8
 }
 
 func drawManual(t *rapid.T) *dancer.Manual {

@@ -92,6 +92,10 @@ type Manual struct {
 	Actions    []Action
 	Fallback   int // index into Actions
 	Escalation EscalationPolicy
+	// Baseline names the action whose outputs are what not acting means, for a
+	// robot whose rest is not to let the outputs go on. "": they go on as they
+	// are (stepwise inaction).
+	Baseline string
 }
 
 // Layout of slots in every expression of a manual:

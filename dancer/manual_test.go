@@ -65,6 +65,8 @@ func (p *manualText) line(line string) {
 	case "impact": // VALUE = EXPRESSION
 		name, source, _ := strings.Cut(rest, " = ")
 		p.later = append(p.later, func() { p.m.Impact[p.value(name)] = p.compile(source, expr.Unit{}) })
+	case "baseline": // NAME of an action
+		p.m.Baseline = f[0]
 	case "action":
 		p.action(f)
 	case "escalation": // hold NAME deadline D on_timeout NAME

@@ -2,16 +2,17 @@ package dancer
 
 import "math"
 
-// InactionName is the name of the option "go on as now". An action whose outputs
-// equal the present ones is that option too; it keeps its own name then (so that
-// a name means the same thing in every cycle) and carries this one as an alias.
+// InactionName is the name of the option not to act: to go on as now, or what the
+// manual's baseline says instead. An action with the same outputs is that option
+// too; it keeps its own name then (so that a name means the same thing in every
+// cycle) and carries this one as an alias.
 const InactionName = "inaction"
 
 // Option is one set of outputs that the robot could have next.
 type Option struct {
 	Name          string
 	Action        int       // index into Manual.Actions of the action that gives the name; -1 for inaction alone
-	Inaction      bool      // the outputs are those of now
+	Inaction      bool      // the outputs are those of the baseline (default: of now)
 	Outputs       []float64 // one per Manual.Outputs, in their units
 	Aliases       []string  // other names of the same outputs
 	Disruption    float64   // 0-10, the highest of the merged actions
@@ -21,13 +22,19 @@ type Option struct {
 // Options lists what the robot can do from the present outputs: inaction first,
 // then the actions in the manual's order. Options with the same outputs are one.
 // It is named after the action that accounts for most of the outputs that are
-// away from their safe value (the manual's order on a tie): a robot that goes on
+// away from their safe value (the first name on a tie): a robot that goes on
 // extinguishing says so, although its halt would leave the same outputs.
+//
+// Inaction is stepwise (Krakovna et al. 2018, "Penalizing side effects using
+// stepwise relative reachability"; Turner et al. 2020, "Conservative agency via
+// attainable utility preservation"): it starts from the world as it is now, with
+// what the robot did before as a part of it, so that no option is ever measured
+// against a past that it could only restore.
 func (m *Manual) Options(outputs []float64) []Option {
 	options := make([]Option, 0, len(m.Actions)+1)
 	options = append(options, Option{
 		Name: InactionName, Action: -1, Inaction: true,
-		Outputs: append([]float64(nil), outputs...), Reversibility: 1,
+		Outputs: m.inaction(outputs), Reversibility: 1,
 	})
 	for i := range m.Actions {
 		after := m.Actions[i].Apply(outputs)
@@ -41,6 +48,14 @@ func (m *Manual) Options(outputs []float64) []Option {
 		})
 	}
 	return options
+}
+
+// inaction gives the outputs that not acting leaves.
+func (m *Manual) inaction(outputs []float64) []float64 {
+	if i := m.Action(m.Baseline); i >= 0 {
+		return m.Actions[i].Apply(outputs)
+	}
+	return append([]float64(nil), outputs...)
 }
 
 // Apply gives the outputs after the action: those it does not name go on as
@@ -63,7 +78,7 @@ func (o *Option) merge(m *Manual, index int) {
 		return
 	}
 	other := a.Name
-	if m.boldness(a) > m.boldness(&m.Actions[o.Action]) {
+	if bolder, than := m.boldness(a), m.boldness(&m.Actions[o.Action]); bolder > than || bolder == than && a.Name < o.Name {
 		o.Action, o.Name, other = index, a.Name, o.Name
 	}
 	o.Aliases = append(o.Aliases, other)

@@ -19,6 +19,9 @@ type Outcome struct {
 	Predicted []Index       `json:"predicted"`
 	Followed  []Index       `json:"followed"`         // worst and mean of the measured states
 	Broken    []string      `json:"broken,omitempty"` // values that fell under their floor
+	// Score is the decision's raw confidence (0-1) where the outcome speaks for
+	// it: the verdict's winner ran, and it was not under the floor. Else 0.
+	Score float64 `json:"score,omitempty"`
 }
 
 // Success says whether every floor was kept, and no value with a floor came out
@@ -87,10 +90,21 @@ func (t *Tracker) Start(d *Decision) []Outcome {
 		sum: make([]float64, len(t.m.Values)),
 		outcome: Outcome{
 			Version: RecordVersion, Decision: d.ID, Option: a.Option, Who: d.Who, At: d.Monotonic,
-			Predicted: append([]Index(nil), a.Indices...), Followed: t.fullMarks(),
+			Predicted: append([]Index(nil), a.Indices...), Followed: t.fullMarks(), Score: score(d, a),
 		},
 	})
 	return done
+}
+
+// score is the raw confidence that the outcome of the option can bear out or
+// refute. A hold or a ruling in the winner's place does neither, and where
+// nothing kept the floors a broken one says nothing of the choice.
+func score(d *Decision, ran *Assessment) float64 {
+	v := &d.Verdict
+	if v.Parts == nil || v.Outcome == OutcomeUnderFloor || !ran.Is(v.Option) {
+		return 0
+	}
+	return unit(v.Parts.Score)
 }
 
 func (t *Tracker) fullMarks() []Index {

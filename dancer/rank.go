@@ -139,10 +139,20 @@ func finite(x float64) float64 {
 	return x
 }
 
-// confidence is the share of paired roll-outs in which the winner is not worse
+// parts gives the confidence and what it is made of. Outcomes of the past say
+// nothing of a signal that grows old now, so that a calibrated confidence is
+// never above the freshness.
+func (l *ladder) parts(winner, runner *contender, freshness float64, calibration *Calibration) *ConfidenceParts {
+	p := &ConfidenceParts{Separation: l.separation(winner, runner), Freshness: unit(freshness)}
+	p.Score = float64(p.Separation * p.Freshness)
+	p.Calibrated = min(calibration.Calibrate(p.Score), p.Freshness)
+	return p
+}
+
+// separation is the share of paired roll-outs in which the winner is not worse
 // than the runner-up by more than a band on the first value where they differ; 1
 // if only one option survives.
-func (l *ladder) confidence(winner, runner *contender) float64 {
+func (l *ladder) separation(winner, runner *contender) float64 {
 	if runner == nil {
 		return 1
 	}

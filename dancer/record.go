@@ -10,6 +10,9 @@ type Index struct {
 	Expected float64 `json:"expected"`
 	// Unknown: an invalid signal was read, so the index was taken as 0.
 	Unknown bool `json:"unknown,omitempty"`
+	// Repair is the part of Expected that is better than the world as it was
+	// found, and than the floor; it is not compared, see Decide. 0 for none.
+	Repair float64 `json:"repair,omitempty"`
 }
 
 // Assessment is what the partner forecasts for one option.
@@ -84,6 +87,26 @@ type Verdict struct {
 	Escalate   bool     `json:"escalate"`
 	Because    []string `json:"because,omitempty"` // why it escalates, in plain words
 	Why        []string `json:"why"`               // the verdict in plain words, one reason a line
+
+	// Incomparable names the winner and the runner-up, by name, when the
+	// forecast cannot tell them apart; the winner is the ladder's all the same.
+	Incomparable []string `json:"incomparable,omitempty"`
+	// Parts of the confidence; nil in records from before they were kept.
+	Parts *ConfidenceParts `json:"confidence_parts,omitempty"`
+}
+
+// ConfidenceParts is what a confidence is made of; all are shares, 0-1.
+type ConfidenceParts struct {
+	// Separation: paired roll-outs in which the winner is not worse than the
+	// runner-up; 1 when only one option survives.
+	Separation float64 `json:"separation"`
+	// Freshness is the lowest freshness of the signals read.
+	Freshness float64 `json:"freshness"`
+	// Score is Separation times Freshness: the raw confidence.
+	Score float64 `json:"score"`
+	// Calibrated is the score as logged outcomes bear it out, never above
+	// Freshness: the confidence.
+	Calibrated float64 `json:"calibrated"`
 }
 
 // Decision is the whole record of one decision. It is a pure function of the
@@ -100,8 +123,11 @@ type Decision struct {
 	Budget      int              `json:"budget"`              // roll-outs per option that were allowed
 	Completed   int              `json:"completed,omitempty"` // how many of them a forecast completed that was cut short; 0: it was not
 	Signals     []SignalSnapshot `json:"signals"`
-	Outputs     []NamedValue     `json:"outputs"` // before the decision
-	Ladder      []Rung           `json:"ladder"`  // the manual's values in order
+	Outputs     []NamedValue     `json:"outputs"`               // before the decision
+	Ladder      []Rung           `json:"ladder"`                // the manual's values in order
+	Baseline    string           `json:"baseline,omitempty"`    // action that not acting means; "": the outputs go on as they are
+	Calibration *Calibration     `json:"calibration,omitempty"` // of the confidence, when outcomes were counted
+	Widening    *Widening        `json:"widening,omitempty"`    // of the disturbances, when the model's error asked for it
 	Assessments []Assessment     `json:"assessments"`
 	Verdict     Verdict          `json:"verdict"`
 	Question    string           `json:"question,omitempty"` // id of the open escalation, if any

@@ -9,6 +9,15 @@ import (
 	"dancer/partner"
 )
 
+// decideAndReplay decides with the partner and checks the replay.
+func decideAndReplay(t *testing.T, m *dancer.Manual, in dancer.Input) dancer.Decision {
+	t.Helper()
+	var p partner.Partner
+	d := dancer.Decide(m, in, p.Corners, p.Forecast)
+	checkReplay(t, m, d)
+	return d
+}
+
 // checkReplay stores a decision, reads it back, decides again from what was
 // stored with a forecaster that has no memory of the first, and wants the same
 // bytes.

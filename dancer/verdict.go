@@ -15,6 +15,12 @@ const DefaultBand = 0.5
 // missing. Without any assessment the verdict is under the floor, names the
 // fallback and escalates.
 func Judge(m *Manual, assessments []Assessment, freshness float64) Verdict {
+	return JudgeCalibrated(m, assessments, freshness, nil)
+}
+
+// JudgeCalibrated is Judge with a confidence that logged outcomes have
+// recalibrated; nil leaves it raw.
+func JudgeCalibrated(m *Manual, assessments []Assessment, freshness float64, calibration *Calibration) Verdict {
 	l := newLadder(m, assessments)
 	if len(l.all) == 0 {
 		return Verdict{
@@ -32,8 +38,10 @@ func Judge(m *Manual, assessments []Assessment, freshness float64) Verdict {
 	v.Option, v.Survivors = winner.a.Option, names(kept)
 	v.Outcome = outcome(winner, under)
 	l.separate(&v, winner, runner, drops, len(candidates) < len(kept))
-	v.Confidence = l.confidence(winner, runner) * unit(freshness)
-	l.escalation(&v, winner)
+	l.compare(&v, winner, runner)
+	v.Parts = l.parts(winner, runner, freshness, calibration)
+	v.Confidence = v.Parts.Calibrated
+	l.escalation(&v, winner, runner)
 	v.Why = l.why(&v, winner, runner)
 	return v
 }
@@ -52,6 +60,7 @@ type ladder struct {
 	all       []*contender // by name
 	anyBroken bool         // some option is under some floor
 	order     []int        // values in the order of comparison: those with a floor first
+	spread    spread       // why the winner and the runner-up are incomparable, if they are
 }
 
 func newLadder(m *Manual, assessments []Assessment) *ladder {
@@ -91,7 +100,7 @@ func (l *ladder) contender(a *Assessment) *contender {
 	c := &contender{a: a, worst: make([]float64, n), expected: make([]float64, n)}
 	for i := range n {
 		if i < len(a.Indices) {
-			c.worst[i], c.expected[i] = clampIndex(a.Indices[i].Worst), clampIndex(a.Indices[i].Expected)
+			c.worst[i], c.expected[i] = clampIndex(a.Indices[i].Worst), clampIndex(a.Indices[i].Expected-a.Indices[i].Repair)
 		}
 		value := &l.m.Values[i]
 		l.anyBroken = l.anyBroken || value.HasFloor && c.worst[i] < value.Floor

@@ -10,6 +10,9 @@ func (l *ladder) why(v *Verdict, winner, runner *contender) []string {
 	if runner != nil {
 		lines = append(lines, l.rivalLine(v, winner, runner))
 	}
+	if l.doubtful(v) {
+		lines = append(lines, l.incomparableWords(winner, runner)+"; the ladder takes "+winner.a.Option)
+	}
 	for _, reason := range v.Because {
 		lines = append(lines, "asks a conductor or a human: "+reason)
 	}
@@ -25,7 +28,7 @@ func (l *ladder) headline(v *Verdict, winner *contender) string {
 		}
 		return name + " is chosen: every option is under a floor and it violates them least"
 	case OutcomeHold:
-		return "go on as now (" + name + "): " + l.against(false)
+		return l.inactionWords() + " (" + name + "): " + l.against(false)
 	}
 	return name + " is chosen: " + l.against(true)
 }
@@ -42,13 +45,29 @@ func (l *ladder) against(act bool) string {
 	}
 	switch {
 	case act && inactionBroken:
-		return "going on as now would break a floor, and it does not"
+		return l.inactingWords() + " would break a floor, and it does not"
 	case !act && othersBroken:
 		return "every other option would break a floor"
 	case act:
-		return "it is above every floor and better than going on as now"
+		return "it is above every floor and better than " + l.inactingWords()
 	}
 	return "it is above every floor and nothing else is better"
+}
+
+// inactionWords and inactingWords name the baseline: to let the outputs go on, or
+// what the manual names instead.
+func (l *ladder) inactionWords() string {
+	if l.m.Action(l.m.Baseline) >= 0 {
+		return "do not act"
+	}
+	return "go on as now"
+}
+
+func (l *ladder) inactingWords() string {
+	if l.m.Action(l.m.Baseline) >= 0 {
+		return "not acting"
+	}
+	return "going on as now"
 }
 
 func (l *ladder) breaks(c *contender) bool {

@@ -106,13 +106,29 @@ type State struct {
 	Signals       map[string]float64 `json:"signals,omitempty"`
 	Invalid       []string           `json:"invalid,omitempty"`
 	Outputs       map[string]float64 `json:"outputs,omitempty"`
-	Indices       []StateIndex       `json:"indices,omitempty"` // of the running option
-	Frames        map[string]uint64  `json:"frames,omitempty"`  // per port
+	Indices       []StateIndex       `json:"indices,omitempty"`       // of the running option
+	Frames        map[string]uint64  `json:"frames,omitempty"`        // per port
+	Model         []StateModel       `json:"model,omitempty"`         // its error, per signal that it moves; at most 32, those widened first
+	CalibratedBy  int                `json:"calibrated_by,omitempty"` // outcomes that the confidence rests on
 	ManualHash    string             `json:"manual"`
 	Version       string             `json:"version"`
 	BrainRestarts int                `json:"brain_restarts"`
 	Outbox        int                `json:"outbox"`
 	At            time.Time          `json:"at"`
+}
+
+// StateModel is the error of the robot's model for one signal, per model step and
+// in the signal's unit.
+type StateModel struct {
+	Signal    string    `json:"signal"`
+	Residuals int       `json:"residuals"` // predictions held against readings, the newest 256
+	Low       float64   `json:"low"`       // quantiles of the residuals, 0 while there are too few
+	High      float64   `json:"high"`
+	Declared  []float64 `json:"declared,omitempty"` // lowest and highest disturbance in the manual; none: the error is told and widens nothing
+	Widened   []float64 `json:"widened,omitempty"`  // what the forecast allows for
+	Capped    uint64    `json:"capped,omitempty"`   // how often it came to the limit: the model does not fit
+	LeftOut   uint64    `json:"left_out,omitempty"` // readings that could not be compared
+	Jumps     uint64    `json:"jumps,omitempty"`    // readings that jumped: events of the world, not errors of the model
 }
 
 // StateIndex is the index of one value in a State.

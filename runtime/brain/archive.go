@@ -28,8 +28,10 @@ type archive struct {
 	questions storage.Repository[mesh.Escalation]
 	rulings   storage.Repository[handled]
 	state     storage.Repository[questionState]
-	lost      atomic.Uint64 // records that could not be stored
-	log       *slog.Logger
+	// calibration is a record of its own beside the question's, in one table.
+	calibration storage.Repository[calibrationState]
+	lost        atomic.Uint64 // records that could not be stored
+	log         *slog.Logger
 }
 
 // handled is a ruling or a request with the answer that was given: a message
@@ -60,6 +62,8 @@ func openArchive(dir string, log *slog.Logger) (*archive, error) {
 		questions: storage.NewRepository[mesh.Escalation](store, storage.TableEscalations, storage.KindEscalation),
 		rulings:   storage.NewRepository[handled](store, storage.TableRulings, storage.KindRuling),
 		state:     storage.NewRepository[questionState](store, storage.TableState, storage.KindState),
+
+		calibration: storage.NewRepository[calibrationState](store, storage.TableState, storage.KindState),
 	}, nil
 }
 

@@ -59,9 +59,15 @@ type brain struct {
 	last     atomic.Pointer[dancer.Decision]
 	overruns atomic.Uint64
 
-	partner   partner.Partner
-	question  *dancer.Question
-	tracker   *dancer.Tracker
+	partner  partner.Partner
+	question *dancer.Question
+	tracker  *dancer.Tracker
+
+	calibrator   *dancer.Calibrator
+	modelError   *dancer.ModelError
+	modelFigures atomic.Pointer[[]dancer.ModelFigure] // for other goroutines
+	figuresAt    time.Duration
+
 	decisions uint64
 	told      verdictKey
 	slots     []float64     // of the last decision: signals, then outputs
@@ -95,6 +101,7 @@ func Run(ctx context.Context, c Config) error {
 	}
 	b.archive = archive
 	b.question = b.restoreQuestion()
+	b.calibrator, b.modelError = b.restoreCalibration(), dancer.NewModelError(b.manual)
 	err = b.run(ctx, c.Events)
 	return errors.Join(err, archive.store.Close())
 }
@@ -165,7 +172,7 @@ func (b *brain) emit(kind string, body any) {
 // network.
 func toldToConductor(kind string) bool {
 	switch kind {
-	case kindReflex, kindLatch, kindLease, kindMode, kindMarker, kindPort, kindBrain, kindSignal:
+	case kindReflex, kindLatch, kindLease, kindMode, kindMarker, kindPort, kindBrain, kindSignal, kindModel:
 		return true
 	}
 	return false

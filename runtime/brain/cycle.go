@@ -138,6 +138,7 @@ func (b *brain) input(now time.Duration) dancer.Input {
 	for i := range layout.Outputs {
 		in.Values[layout.Output(i)], _, _, _ = b.ends.Segment.LoadOutput(i)
 	}
+	b.learn(&in)
 	return in
 }
 
@@ -167,7 +168,7 @@ func (b *brain) command(d *dancer.Decision, epoch uint64) {
 }
 
 // outputsOf gives the outputs of the option that runs. An option that no action
-// names is inaction: the outputs as they are.
+// names is inaction: the baseline's outputs, or the outputs as they are.
 func (b *brain) outputsOf(d *dancer.Decision) []float64 {
 	if a := d.Find(d.Running); a != nil {
 		return a.Outputs
@@ -176,7 +177,11 @@ func (b *brain) outputsOf(d *dancer.Decision) []float64 {
 	for i := range outputs {
 		outputs[i] = d.Outputs[i].Value
 	}
-	if i := b.manual.Action(d.Running); i >= 0 {
+	name := d.Running
+	if name == dancer.InactionName && b.manual.Baseline != "" {
+		name = b.manual.Baseline
+	}
+	if i := b.manual.Action(name); i >= 0 {
 		return b.manual.Actions[i].Apply(outputs)
 	}
 	return outputs
@@ -216,6 +221,7 @@ func (b *brain) follow(d *dancer.Decision, now time.Duration) {
 	for i := range outcomes {
 		b.archive.outcome(&outcomes[i])
 	}
+	b.calibrate(outcomes)
 	b.markers.decided(d, outcomes)
 }
 

@@ -23,6 +23,7 @@ const (
 	kindMarker     = "marker"
 	kindPort       = "port"
 	kindBrain      = "brain"
+	kindModel      = "model"
 )
 
 // hubQueue bounds what one slow reader may leave unread: at ten decisions a

@@ -173,7 +173,7 @@ func (p *page) Status() web.Status {
 		Role: web.RoleRobot, Name: p.b.robot.Name, Cell: p.b.robot.Cell, Version: p.b.version,
 		StartedAt: p.started, Now: now, Uptime: now.Sub(p.started),
 		Broker: web.Broker{URL: p.b.robot.Conductor.Broker, Connected: p.b.mail.connected()},
-		Outbox: p.b.mail.pending(), Problems: p.b.problems(),
+		Outbox: p.b.mail.pending(), Problems: append(p.b.problems(), p.b.modelProblems()...),
 	}
 	for _, a := range p.Agents() {
 		s.Agents++

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -98,13 +99,19 @@ func files(t *testing.T, robotYAML, manualYAML, scenario string) (path, listen s
 // start runs a robot until the test ends or stop is called.
 func start(t *testing.T, robotYAML, manualYAML, scenario string) *robot {
 	t.Helper()
+	data, err := os.MkdirTemp("", "dancer-brain-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return startIn(t, data, robotYAML, manualYAML, scenario)
+}
+
+// startIn is start with a data folder, which is removed at the end.
+func startIn(t *testing.T, data, robotYAML, manualYAML, scenario string) *robot {
+	t.Helper()
 	path, listen := files(t, robotYAML, manualYAML, scenario)
 	loaded, problems := config.Load(path, config.Options{})
 	if err := problems.Err(); err != nil {
-		t.Fatal(err)
-	}
-	data, err := os.MkdirTemp("", "dancer-brain-")
-	if err != nil {
 		t.Fatal(err)
 	}
 	stderr, err := os.Create(filepath.Join(data, "stderr"))
@@ -158,6 +165,16 @@ func (r *robot) control(line string) {
 		answer, err = spine.Control(r.data, line, time.Second)
 		return err == nil && strings.HasPrefix(answer, "ok")
 	})
+}
+
+// get asks the robot's page for JSON.
+func (r *robot) get(path string, v any) error {
+	response, err := http.Get(r.page + path)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	return json.NewDecoder(response.Body).Decode(v)
 }
 
 // until polls a condition that another process makes true.

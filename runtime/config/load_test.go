@@ -80,6 +80,7 @@ func TestDefaults(t *testing.T) {
 		{"deadline", m.Escalation.Deadline, 5 * time.Minute},
 		{"band", m.Escalation.Band, 0.5},
 		{"settle", m.Escalation.Settle, 2 * time.Second},
+		{"baseline", m.Baseline, ""},
 		{"reversibility", m.Actions[0].Reversibility, 1.0},
 		{"importance", m.Actions[0].Importance, dancer.Normal},
 		{"true sets 1", m.Actions[0].Set[0].Value, 1.0},
@@ -87,6 +88,16 @@ func TestDefaults(t *testing.T) {
 	} {
 		if c.got != c.want {
 			t.Errorf("%s is %v, want %v", c.what, c.got, c.want)
+		}
+	}
+}
+
+// TestBaseline: an action by name, or the default said aloud.
+func TestBaseline(t *testing.T) {
+	for text, want := range map[string]string{"": "", "baseline: halt\n": "halt", "baseline: inaction\n": ""} {
+		r, problems := loadText(testRobot, testManual+text, Options{})
+		if len(problems) > 0 || r.Manual.Baseline != want {
+			t.Errorf("%q: baseline %q, problems %v", text, r.Manual.Baseline, problems)
 		}
 	}
 }

@@ -62,6 +62,7 @@ func (m *manualReader) read(root *node) {
 	m.model(k)
 	m.impact(k)
 	m.actions(k)
+	m.baseline(k)
 	m.escalation(k)
 }
 
@@ -308,6 +309,16 @@ func (m *manualReader) fallbackHint() string {
 	return fmt.Sprintf("add fallback: true to the action to take when nothing else keeps the floors, for instance %s", best)
 }
 
+// baseline is an action by name; inaction says the default aloud.
+func (m *manualReader) baseline(k keys) {
+	if name := k.text("baseline", ""); name == "" || name == dancer.InactionName {
+		return
+	}
+	if i := m.actionRef(k, "baseline"); i >= 0 {
+		m.out.Baseline = m.out.Actions[i].Name
+	}
+}
+
 func (m *manualReader) escalation(k keys) {
 	e := m.section(k.node("escalation"), &escalationSection, "escalation")
 	m.out.Escalation = dancer.EscalationPolicy{
@@ -331,7 +342,7 @@ func (m *manualReader) actionRef(e keys, key string) int {
 	}
 	i := indexOf(names, name)
 	if i < 0 {
-		e.fault(key, suggest(name, names, "actions"), "%s of escalation is %s, which is not an action", key, strings.TrimSpace(name))
+		e.fault(key, suggest(name, names, "actions"), "%s of %s is %s, which is not an action", key, e.what, strings.TrimSpace(name))
 		return m.out.Fallback
 	}
 	return i

@@ -74,6 +74,7 @@ var manualSection = section{
 		{name: "model", form: formSection, section: &modelSection, doc: modelSection.doc},
 		{name: "impact", form: formExpressions, required: true, doc: "index of every value in any state, 0 (ruin) to 10 (no harm)"},
 		{name: "actions", form: formList, section: &actionSection, required: true, doc: "what the robot can do, at most 256; inaction is always an option"},
+		{name: "baseline", form: formText, doc: "action whose outputs are what not acting means; default: the outputs go on as they are"},
 		{name: "escalation", form: formSection, section: &escalationSection, doc: escalationSection.doc},
 	},
 }

@@ -122,10 +122,21 @@ function facts(box, agent) {
   if (!agent.impedance) rows.push(["impedance", "not gossiped"]);
   if (state) {
     for (const [port, frames] of entries(state.frames)) rows.push([`frames on ${words(port)}`, String(frames)]);
+    for (const m of (state.model ?? []).slice(0, 32)) rows.push([`model of ${words(m.signal)}`, modelError(m)]);
+    if (state.calibrated_by) rows.push(["confidence rests on", `${state.calibrated_by} outcomes`]);
     rows.push(["outbox", String(state.outbox ?? 0)], ["brain restarts", String(state.brain_restarts ?? 0)], ["version", state.version || "–"],
       ["manual", String(state.manual ?? "").replace("sha256:", "").slice(0, 12) || "–"], ["state sent", time(state.at)]);
   }
   box.replaceChildren(...rows.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))));
+}
+
+// modelError tells how far off the model of one signal is, a step.
+function modelError(m) {
+  if (m.residuals < 32) return `${m.residuals} readings compared`;
+  const off = `off by ${number(m.low)} to ${number(m.high)} a step`;
+  if (!m.declared) return `${off}; no disturbance declared, so the forecast does not allow for it`;
+  const wider = m.widened && (m.widened[0] !== m.declared[0] || m.widened[1] !== m.declared[1]);
+  return wider ? `${off}; allowed for ${number(m.widened[0])} to ${number(m.widened[1])}` : `${off}, as declared`;
 }
 
 const label = (name) => words(name).replace(/ ms$/, ", ms").replace(/^current /, "");

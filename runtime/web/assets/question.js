@@ -196,7 +196,7 @@ function optionCard(question, option, view, chosen) {
   return h("div", { class: `option${option.choosable ? "" : " vetoed"}`, "data-option": option.option },
     title,
     h("div", { class: "option-notes" },
-      option.inaction && h("p", { class: "muted small" }, "The outputs go on as they are."),
+      option.inaction && h("p", { class: "muted small" }, view.decision.baseline ? "What not acting means, as the manual says." : "The outputs go on as they are."),
       aliases.length > 0 && h("p", { class: "muted small" }, `The same as ${aliases.map(words).join(", ")}.`),
       !option.choosable && h("p", { class: "veto" }, h("b", {}, "Cannot be chosen: "), vetoWords(option))),
     h("div", { class: "values" }, option.indices.map((i) => valueRow(i, option, view))),
