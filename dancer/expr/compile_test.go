@@ -216,7 +216,7 @@ func TestCompileErrors(t *testing.T) {
 		{"min(drive)", quantity, "column 1: min has 1 arguments (write min(a, b))"},
 		{"min + 1", quantity, "column 1: min is a function (write min(a, b))"},
 		{"mni(1, 2)", quantity, "column 1: unknown function mni (did you mean min?)"},
-		{"sine(1)", quantity, "column 1: unknown function sine (known functions: abs, clamp, exp, log, max, min, sqrt)"},
+		{"sine(1)", quantity, "column 1: unknown function sine (known functions: abs, approach, battery, clamp, exp, growth, log, logistic, max, min, safe_distance, safe_distance_opposite, safe_lateral_distance, sqrt, stopping_distance)"},
 		{"drive(1)", quantity, "column 1: drive is no function (write * to multiply)"},
 		{"held(bumper, 300ms)", condition, "column 1: held is not available in this version (use debounce or confirm of the reflex)"},
 		{"max(range, 3)", metres, "column 12: 3 has no unit beside a quantity in m (write 3 m)"},
