@@ -54,7 +54,7 @@ func Decide(m *Manual, in Input, tier2, tier3 Forecast) Decision {
 	slots := m.slots(&in)
 	outputs := slots[len(m.Signals):]
 	options := m.Options(outputs)
-	freshness := m.Freshness(in.Validity, in.Age)
+	freshness := m.Freshness(in.validities(m), in.Age)
 
 	d.Tier = 2
 	d.Assessments = tier2(m, slots, options, 1, d.Budget, in.Seed)
@@ -148,6 +148,15 @@ func (in *Input) validity(i int) hal.Validity {
 		return hal.NotANumber
 	}
 	return in.Validity[i]
+}
+
+// validities of all signals, as validity gives them.
+func (in *Input) validities(m *Manual) []hal.Validity {
+	all := make([]hal.Validity, len(m.Signals))
+	for i := range all {
+		all[i] = in.validity(i)
+	}
+	return all
 }
 
 func (in *Input) age(i int) time.Duration {

@@ -70,6 +70,8 @@ func (p *manualText) line(line string) {
 	case "escalation": // hold NAME deadline D on_timeout NAME
 		p.m.Escalation.Hold, p.m.Escalation.Deadline = p.m.Action(f[1]), p.duration(f[3])
 		p.m.Escalation.OnTimeout = p.m.Action(f[5])
+	case "step":
+		p.m.Model.Step = p.duration(f[0])
 	case "horizon":
 		p.m.Model.Horizon = p.duration(f[0])
 	default:
