@@ -61,6 +61,10 @@ type CounterfactualChange struct {
 	Outcome string  `json:"outcome"`
 }
 
+// maximumBudget is the most roll-outs with which a decision from outside is made
+// again.
+const maximumBudget = 1 << 16
+
 // maximumTried bounds the decisions that are made for one signal.
 const maximumTried = 256
 
@@ -73,6 +77,9 @@ const maximumTried = 256
 func Counterfactuals(m *Manual, d *Decision, decide func(Input) Decision, more func() bool) (all []Counterfactual, left []string, err error) {
 	if d.ManualHash != m.Hash {
 		return nil, nil, fmt.Errorf("decision %s: %w: by %s, and the one at hand is %s", orDash(d.ID), ErrOtherManual, d.ManualHash, m.Hash)
+	}
+	if d.Budget > maximumBudget {
+		return nil, nil, fmt.Errorf("decision %s: %w: it has %d roll-outs per option, more than %d", orDash(d.ID), ErrNotRepeated, d.Budget, maximumBudget)
 	}
 	if again := decide(d.Input()); verdictOf(&again) != verdictOf(d) {
 		return nil, nil, fmt.Errorf("decision %s: %w: it says %s, %s now and said %s, %s", orDash(d.ID), ErrNotRepeated,

@@ -15,13 +15,13 @@ import (
 
 // manualText reads a manual in the short form of the test tables.
 type manualText struct {
-	t     *testing.T
+	t     testing.TB
 	m     *dancer.Manual
 	units map[string]expr.Unit
 	later []func()
 }
 
-func parseManual(t *testing.T, lines []string) *dancer.Manual {
+func parseManual(t testing.TB, lines []string) *dancer.Manual {
 	t.Helper()
 	p := &manualText{t: t, units: map[string]expr.Unit{}, m: &dancer.Manual{Hash: "sha256:test"}}
 	p.m.Model.Step, p.m.Model.Horizon = 100*time.Millisecond, 3*time.Second
@@ -135,7 +135,7 @@ func (p *manualText) unit(text string) expr.Unit {
 
 func (p *manualText) number(s string) float64 { return number(p.t, s) }
 
-func number(t *testing.T, s string) float64 {
+func number(t testing.TB, s string) float64 {
 	t.Helper()
 	x, err := strconv.ParseFloat(s, 64)
 	if err != nil {
@@ -146,7 +146,7 @@ func number(t *testing.T, s string) float64 {
 
 func (p *manualText) duration(s string) time.Duration { return duration(p.t, s) }
 
-func duration(t *testing.T, s string) time.Duration {
+func duration(t testing.TB, s string) time.Duration {
 	t.Helper()
 	d, err := time.ParseDuration(s)
 	if err != nil {
