@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"dancer/dancer"
 	"dancer/hal"
@@ -199,4 +200,30 @@ func TestCounterfactualJSON(t *testing.T) {
 		t.Fatal(err)
 	}
 	golden(t, "testdata/counterfactual-v1.json", append(got, '\n'))
+}
+
+// BenchmarkCounterfactuals is the whole search for one decision of the museum:
+// three signals, two borders each.
+func BenchmarkCounterfactuals(b *testing.B) {
+	m := museumFromTable(b)
+	decide := decider(m)
+	p := &manualText{t: b, m: m}
+	in := dancer.Input{Robot: "r1", Seed: 7, Rollouts: 64, Values: make([]float64, 6), Validity: make([]hal.Validity, 3), Age: make([]time.Duration, 3)}
+	for i := range in.Validity {
+		in.Validity[i] = hal.Valid
+	}
+	p.state("range=5 smoke=150 people=1 | drive=0.5 brake=0 extinguisher=0", in.Values)
+	d := decide(in)
+	made := 0
+	for b.Loop() {
+		all, _, err := dancer.Counterfactuals(m, &d, decide, always)
+		if err != nil {
+			b.Fatal(err)
+		}
+		made = 1
+		for i := range all {
+			made += all[i].Decisions
+		}
+	}
+	b.ReportMetric(float64(made), "decisions/op")
 }

@@ -121,8 +121,8 @@ func holdDistance(t *testing.T, source string, exact *big.Rat, want float64) {
 		t.Fatalf("%s: %v", source, err)
 	}
 	got := p.Eval(nil, make([]float64, p.Registers()))
-	if true, _ := exact.Float64(); math.Abs(got-true) > 1e-12*math.Max(1, true) {
-		t.Errorf("%s = %.15g m, exactly %.15g m", source, got, true)
+	if exactly, _ := exact.Float64(); math.Abs(got-exactly) > 1e-12*math.Max(1, exactly) {
+		t.Errorf("%s = %.15g m, exactly %.15g m", source, got, exactly)
 	}
 	if math.Abs(got-want) > 0.0051 {
 		t.Errorf("%s = %.4f m, want %.2f m", source, got, want)
