@@ -45,10 +45,7 @@ func (p *page) Why(ctx context.Context, id string) (web.Why, bool, error) {
 	}
 	all, left, err := dancer.Counterfactuals(p.b.manual, &d, decide, func() bool { return ctx.Err() == nil })
 	if err != nil {
-		return web.Why{}, false, web.Problem{
-			Type: "urn:dancer:problem:other-manual", Title: http.StatusText(http.StatusConflict), Status: http.StatusConflict,
-			Detail: err.Error(), Hint: "keep the decision in a file (GET /api/v1/decisions/" + id + ") and give the robot's file of that time: dancer why --file DECISION.json --config ROBOT.yaml",
-		}
+		return web.Why{}, false, unexplained(id, err)
 	}
 	return web.Why{Decision: id, Manual: p.b.manual.Hash, Counterfactuals: all, LeftOut: left}, true, nil
 }
@@ -60,4 +57,17 @@ func rest(ctx context.Context, d time.Duration) {
 	case <-ctx.Done():
 	case <-timer.C:
 	}
+}
+
+// unexplained says why there are no counter-factuals, and what to do.
+func unexplained(id string, err error) web.Problem {
+	p := web.Problem{
+		Type: "urn:dancer:problem:not-repeated", Title: http.StatusText(http.StatusConflict), Status: http.StatusConflict,
+		Detail: err.Error(), Hint: "another version of dancer made it, or its record was changed",
+	}
+	if errors.Is(err, dancer.ErrOtherManual) {
+		p.Type = "urn:dancer:problem:other-manual"
+		p.Hint = "keep the decision in a file (GET /api/v1/decisions/" + id + ") and give the robot's file of that time: dancer why --file DECISION.json --config ROBOT.yaml"
+	}
+	return p
 }
