@@ -7,7 +7,7 @@ CROSS    = linux-arm64 linux-armv7 linux-armv6 linux-amd64
 # On two cores the end-to-end tests need them for the program they drive.
 TEST     = go test -p 2 -timeout 15m
 
-.PHONY: help demo build test race lint check-tidy bench bench-spine cross soak screenshot ci clean
+.PHONY: help demo build test race fuzz lint check-tidy bench bench-spine cross soak screenshot ci clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,6 +24,9 @@ test: ## vet and every test (SHORT=1 leaves the slow ones out, VERBOSE=1 names e
 
 race: ## the same tests under the race detector, without the slow end-to-end ones
 	CGO_ENABLED=1 $(TEST) -race -short ./...
+
+fuzz: ## every fuzz target, one after another, an hour in all (FUZZTIME=30s: so long for each)
+	tools/fuzz $(FUZZTIME)
 
 lint: ## golangci-lint, pinned in tools/go.mod
 	go build -C tools -o ../bin/golangci-lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint

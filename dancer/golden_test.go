@@ -31,7 +31,7 @@ func golden(t *testing.T, path string, got []byte) {
 }
 
 // museumFromTable takes the manual of the scenario table.
-func museumFromTable(t *testing.T) *dancer.Manual {
+func museumFromTable(t testing.TB) *dancer.Manual {
 	t.Helper()
 	text, err := os.ReadFile("testdata/robot-museum.txt")
 	if err != nil {

@@ -15,13 +15,13 @@ import (
 
 // manualText reads a manual in the short form of the test tables.
 type manualText struct {
-	t     *testing.T
+	t     testing.TB
 	m     *dancer.Manual
 	units map[string]expr.Unit
 	later []func()
 }
 
-func parseManual(t *testing.T, lines []string) *dancer.Manual {
+func parseManual(t testing.TB, lines []string) *dancer.Manual {
 	t.Helper()
 	p := &manualText{t: t, units: map[string]expr.Unit{}, m: &dancer.Manual{Hash: "sha256:test"}}
 	p.m.Model.Step, p.m.Model.Horizon = 100*time.Millisecond, 3*time.Second
@@ -72,6 +72,8 @@ func (p *manualText) line(line string) {
 	case "escalation": // hold NAME deadline D on_timeout NAME
 		p.m.Escalation.Hold, p.m.Escalation.Deadline = p.m.Action(f[1]), p.duration(f[3])
 		p.m.Escalation.OnTimeout = p.m.Action(f[5])
+	case "step":
+		p.m.Model.Step = p.duration(f[0])
 	case "horizon":
 		p.m.Model.Horizon = p.duration(f[0])
 	default:
@@ -135,7 +137,7 @@ func (p *manualText) unit(text string) expr.Unit {
 
 func (p *manualText) number(s string) float64 { return number(p.t, s) }
 
-func number(t *testing.T, s string) float64 {
+func number(t testing.TB, s string) float64 {
 	t.Helper()
 	x, err := strconv.ParseFloat(s, 64)
 	if err != nil {
@@ -146,7 +148,7 @@ func number(t *testing.T, s string) float64 {
 
 func (p *manualText) duration(s string) time.Duration { return duration(p.t, s) }
 
-func duration(t *testing.T, s string) time.Duration {
+func duration(t testing.TB, s string) time.Duration {
 	t.Helper()
 	d, err := time.ParseDuration(s)
 	if err != nil {

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -11,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"dancer/dancer"
 	"dancer/dancer/swarm"
 	"dancer/storage"
 	"dancer/storage/bolt"
@@ -418,6 +421,49 @@ func TestEndToEndDryRun(t *testing.T) {
 	if _, err := os.Stat(b.data); err != nil {
 		t.Errorf("decisions of a dry run are kept: %v", err)
 	}
+}
+
+// TestEndToEndWhyOtherwise: the robot says what would have had to be different, in
+// words and as JSON; a file and the robot's configuration say the same without it;
+// under another manual it says that it cannot.
+func TestEndToEndWhyOtherwise(t *testing.T) {
+	w := newWorld(t)
+	b := newBenchRobot(w, "why-bot", brokerOff)
+	p := b.start("run", b.path, "--dry-run", "--data", b.data, "--events", b.events)
+	b.until(20*time.Second, "decisions on a reading", func() bool { return len(b.told("decision")) > 0 && len(b.records()) > 20 })
+	page := "http://" + b.listen
+	code, text, stderr := w.once("why", "--robot", page)
+	if code != 0 || !regexp.MustCompile(`\notherwise: if range were between 0\.\d+ and 0\.\d+ m \(it is 2 m\), it would go on as now .halt.`).MatchString(text) {
+		t.Fatalf("exit %d\n%s%s", code, text, stderr)
+	}
+	_, record, _ := w.once("why", "--robot", page, "--json")
+	var told struct {
+		ID              string                  `json:"id"`
+		Counterfactuals []dancer.Counterfactual `json:"counterfactuals"`
+	}
+	if err := json.Unmarshal([]byte(record), &told); err != nil || len(told.Counterfactuals) != 1 || told.Counterfactuals[0].Below == nil || len(told.Counterfactuals[0].Ranges) < 2 {
+		t.Fatalf("%v: %s", err, record)
+	}
+	file := w.file("decision.json", record)
+	if code, again, stderr := w.once("why", "--file", file, "--config", b.path); code != 0 ||
+		!strings.Contains(again, "decision "+told.ID) || !strings.Contains(again, "otherwise: "+told.Counterfactuals[0].Words) {
+		t.Errorf("from a file: exit %d\n%s%s", code, again, stderr)
+	}
+	if code, _, stderr := w.once("why", "--file", file); code != 2 || !strings.Contains(stderr, "--config ROBOT.yaml") {
+		t.Errorf("without --config: exit %d, %s", code, stderr)
+	}
+	p.stop()
+	w.file("why-bot/manual.yaml", strings.Replace(benchManual, "range < 0.20 m ? 6", "range < 0.25 m ? 6", 1))
+	if code, text, _ := w.once("why", "--file", file, "--config", b.path); code != 0 || !strings.Contains(text, "\notherwise: decision "+told.ID+": made by another manual") {
+		t.Errorf("under another manual: exit %d\n%s", code, text)
+	}
+	p = b.start("run", b.path, "--dry-run", "--data", b.data, "--events", b.events)
+	b.until(20*time.Second, "the page", func() bool {
+		code, text, _ := w.once("why", told.ID, "--robot", page)
+		return code == 0 && strings.Contains(text, "\notherwise: decision "+told.ID+": made by another manual") && strings.Contains(text, "dancer why --file DECISION.json")
+	})
+	p.stop()
+	b.stopFeed()
 }
 
 // TestEndToEndNothingListensOutside: with no token, certificate and key

@@ -91,7 +91,7 @@ func (c *compiler) compile(want Want) (*program.Program, *Error) {
 
 // trailing explains text behind a complete expression.
 func (c *compiler) trailing() *Error {
-	err := &Error{Offset: c.token.from, What: "operator expected, found " + c.found()}
+	err := &Error{Offset: c.token.from, What: "operator expected, found " + c.found(), Hint: "write an operator before it, or remove it"}
 	switch c.token.text {
 	case "and":
 		err.Hint = "write &&"
@@ -197,7 +197,7 @@ func (c *compiler) name(t token) (operand, *Error) {
 		x.value, x.unit = c.builder.Constant(s.Value), s.Unit
 		return c.checked(x)
 	case known && s.Slot < 0:
-		return x, &Error{Offset: t.from, What: t.text + " has no value here"}
+		return x, &Error{Offset: t.from, What: t.text + " has no value here", Hint: "use another name"}
 	case known && s.Boolean:
 		x.value, x.boolean = c.builder.Binary(program.Less, c.builder.Constant(0), c.builder.Slot(s.Slot)), true
 	case known:
@@ -219,7 +219,7 @@ func (c *compiler) truth(is bool) program.Value {
 
 // unknownName explains a name that means nothing here.
 func (c *compiler) unknownName(t token) *Error {
-	err := &Error{Offset: t.from, What: "unknown name " + t.text}
+	err := &Error{Offset: t.from, What: "unknown name " + t.text, Hint: "write the name of a signal or an output"}
 	_, isUnit := unitTable[t.text]
 	f, isFunction := functions[t.text]
 	if !isFunction {

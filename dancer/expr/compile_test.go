@@ -203,20 +203,20 @@ func TestCompileErrors(t *testing.T) {
 		{"drive ? 1 : 2", quantity, "column 1: ? needs a condition before it, this is a plain number (compare it with something: <, >, ==)"},
 		{"bumper ? 1 : true", quantity, "column 14: one branch of ? : is a plain number, the other a condition (make both of one kind)"},
 		{"bumper ? 1 m : 2 s", metres, "column 16: cannot choose between a quantity in m and a quantity in s (multiply 2 s by a quantity in m/s)"},
-		{"bumper ? 1", quantity, "column 11: : expected after the first branch of ?, found the end"},
+		{"bumper ? 1", quantity, "column 11: : expected after the first branch of ?, found the end (write condition ? a : b)"},
 		{"0 < drive < 1", condition, "column 11: comparisons do not chain (write a < b && b < c)"},
 		{"drive = 1", condition, "column 7: unexpected '=' (write == to compare)"},
 		{"bumper & armed", condition, "column 8: unexpected '&' (write && for and)"},
 		{"bumper and armed", condition, `column 8: operator expected, found "and" (write &&)`},
 		{"not bumper", condition, "column 1: unknown name not (write ! for not)"},
 		{"drive ^ 2", quantity, "column 7: unexpected '^' (there is no power operator: write x * x)"},
-		{"(drive > 1", condition, "column 11: ) expected to close the parenthesis, found the end"},
+		{"(drive > 1", condition, "column 11: ) expected to close the parenthesis, found the end (every ( needs its ))"},
 		{"drive > 1)", condition, "column 10: unexpected ) (there is no ( that it closes)"},
-		{"drive >", condition, "column 8: a number or a name expected, found the end"},
+		{"drive >", condition, "column 8: a number or a name expected, found the end (write what it is applied to, or remove the operator)"},
 		{"min(drive)", quantity, "column 1: min has 1 arguments (write min(a, b))"},
 		{"min + 1", quantity, "column 1: min is a function (write min(a, b))"},
 		{"mni(1, 2)", quantity, "column 1: unknown function mni (did you mean min?)"},
-		{"tangent(1)", quantity, "column 1: unknown function tangent (known functions: abs, clamp, exp, held, log, max, mean, min, rate, since, sqrt)"},
+		{"tangent(1)", quantity, "column 1: unknown function tangent (known functions: abs, approach, battery, clamp, exp, growth, held, log, logistic, max, mean, min, rate, safe_distance, safe_distance_opposite, safe_lateral_distance, since, sqrt, stopping_distance)"},
 		{"maen(drive, 2s)", quantity, "column 1: unknown function maen (did you mean mean?)"},
 		{"mean + 1", quantity, "column 1: mean is a function (write mean(x, 2s))"},
 		{"drive(1)", quantity, "column 1: drive is no function (write * to multiply)"},
@@ -225,14 +225,14 @@ func TestCompileErrors(t *testing.T) {
 		{"clamp(drive, 1, 0)", quantity, "column 14: the low limit of clamp is above the high one (write clamp(x, low, high))"},
 		{"sqrt(range)", quantity, "column 6: m has no square root as a unit (the powers in it must be even, as in m^2)"},
 		{"exp(range)", quantity, "column 5: exp needs a plain number, this is a quantity in m (divide it by a reference value: range / 1 m)"},
-		{"drive / 0", quantity, "column 9: division by zero"},
+		{"drive / 0", quantity, "column 9: division by zero (divide by something else than 0)"},
 		{"log(0)", quantity, "column 1: log(0) has no value (it is infinite or not a number)"},
 		{"1e999", quantity, "column 1: number is out of range or too long (at most 40 characters, between about 5e-324 and 1.8e308)"},
 		{"1e-999999", quantity, "column 1: number is out of range or too long (at most 40 characters, between about 5e-324 and 1.8e308)"},
 		{"m + 1", quantity, "column 1: unknown name m (a unit stands behind a number: 1 m)"},
-		{"sec + 1", quantity, "column 1: unknown name sec"},
-		{"µ", quantity, "column 1: unknown name µ"},
-		{"\xff", quantity, "column 1: unexpected '\ufffd'"},
+		{"sec + 1", quantity, "column 1: unknown name sec (write the name of a signal or an output)"},
+		{"µ", quantity, "column 1: unknown name µ (write the name of a signal or an output)"},
+		{"\xff", quantity, "column 1: unexpected '\ufffd' (it means nothing in an expression: remove it)"},
 	}
 	for _, test := range tests {
 		_, err := Compile(test.source, museum(t), test.want)
@@ -240,6 +240,8 @@ func TestCompileErrors(t *testing.T) {
 			t.Errorf("%q: no error, want %s", test.source, test.error)
 		} else if err.Error() != test.error {
 			t.Errorf("%q:\n got %s\nwant %s", test.source, err, test.error)
+		} else if err.(*Error).Hint == "" {
+			t.Errorf("%q: %v does not say what to do", test.source, err)
 		}
 	}
 }

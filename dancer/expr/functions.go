@@ -17,7 +17,7 @@ type function struct {
 }
 
 // functions by name. The map is never written after initialisation.
-var functions = map[string]function{
+var functions = withModels(map[string]function{
 	"min":   {2, math.MaxInt, "min(a, b)", extreme(program.Minimum)},
 	"max":   {2, math.MaxInt, "max(a, b)", extreme(program.Maximum)},
 	"clamp": {3, 3, "clamp(x, low, high)", clamp},
@@ -25,7 +25,7 @@ var functions = map[string]function{
 	"sqrt":  {1, 1, "sqrt(x)", squareRoot},
 	"exp":   {1, 1, "exp(x)", ofRatio("exp", program.Exponential)},
 	"log":   {1, 1, "log(x)", ofRatio("log", program.Logarithm)},
-}
+})
 
 // function finds the function that a token names.
 func (c *compiler) function(t token) (function, *Error) {

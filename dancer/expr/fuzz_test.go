@@ -16,6 +16,7 @@ func FuzzCompile(f *testing.F) {
 	for _, s := range []string{
 		"range < 0.30 m && drive > 0", "!bumper || battery >= 20%", "heat > 50 °C ? 1 : 0", "held(bumper, 300ms)", "rate(range) < -1 m/s", "mean(rate(range), 2s)", "since(!bumper) > 1 s", "mean(d.range, 0.1 min)", "9.81 m/s²", "1 µm", "5 N·m", "2 m/s^-2",
 		"((((", "-----1", "1e", "1e+", ".", "1..2", "a.b.c", "0x10", "1_000", "\xff\xfe", "µ", "°", "%", "2 %%", "1 m/", "1 1/s", "clamp(drive, 0, 1)", "sqrt(range*range)",
+		"safe_distance(speed, 0, 0.5 s, 1 m/s^2, 2 m/s^2, 4 m/s^2) > range", "growth(smoke, 5 s, dt)", "battery(battery, 30 W, 90 Wh, dt)",
 	} {
 		f.Add(s)
 	}

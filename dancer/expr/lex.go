@@ -72,7 +72,7 @@ func (c *compiler) scan(offset int) (token, *Error) {
 		}
 	}
 	r, _ := utf8.DecodeRuneInString(rest)
-	err := &Error{Offset: from, What: fmt.Sprintf("unexpected %q", r)}
+	err := &Error{Offset: from, What: fmt.Sprintf("unexpected %q", r), Hint: "it means nothing in an expression: remove it"}
 	for _, s := range strangers {
 		if strings.HasPrefix(rest, s.text) {
 			err.Hint = s.hint

@@ -82,7 +82,7 @@ func (c *compiler) scale(operator token, left, right operand) (operand, *Error) 
 	if operator.text == "/" {
 		operation, direction = program.Divide, -1
 		if k, ok := c.builder.ConstantOf(right.value); ok && k == 0 {
-			return operand{}, &Error{Offset: right.from, What: "division by zero"}
+			return operand{}, &Error{Offset: right.from, What: "division by zero", Hint: "divide by something else than 0"}
 		}
 	}
 	unit, ok := left.unit.combine(right.unit, direction)

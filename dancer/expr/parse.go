@@ -44,7 +44,11 @@ func (c *compiler) expect(text, where string) *Error {
 	if err != nil || ok {
 		return err
 	}
-	return &Error{Offset: c.token.from, What: fmt.Sprintf("%s expected %s, found %s", text, where, c.found())}
+	hint := "every ( needs its )"
+	if text == ":" {
+		hint = "write condition ? a : b"
+	}
+	return &Error{Offset: c.token.from, What: fmt.Sprintf("%s expected %s, found %s", text, where, c.found()), Hint: hint}
 }
 
 // found names the current token for a message.
@@ -167,7 +171,7 @@ func (c *compiler) primary() (operand, *Error) {
 	case t.kind == symbol && t.text == "(":
 		return c.parenthesis()
 	}
-	return operand{}, &Error{Offset: t.from, What: "a number or a name expected, found " + c.found()}
+	return operand{}, &Error{Offset: t.from, What: "a number or a name expected, found " + c.found(), Hint: "write what it is applied to, or remove the operator"}
 }
 
 func (c *compiler) parenthesis() (operand, *Error) {

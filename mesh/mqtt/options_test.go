@@ -53,3 +53,23 @@ func TestTLSConfigRefuses(t *testing.T) {
 		t.Errorf("default: %v, skips verification", err)
 	}
 }
+
+// FuzzParseBroker: a broker's address from a file is refused with its cause, or it
+// is one of ours or one with TLS, and its error never shows a password.
+func FuzzParseBroker(f *testing.F) {
+	for _, s := range []string{"mqtt://127.0.0.1:1883", "mqtts://broker.example", "mqtt://bot:secret@127.0.0.1", "tcp://[::1]:99", "mqtt://[fe80::1%25lo]:1", "127.0.0.1:1883", "mqtts://:8883", ""} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, broker string) {
+		u, secure, err := parseBroker(broker)
+		if err != nil {
+			if !errors.Is(err, ErrOptions) {
+				t.Fatalf("%q: refused without a cause: %v", broker, err)
+			}
+			return
+		}
+		if u.User != nil || u.Host == "" || !secure && !loopback(u.Hostname()) {
+			t.Fatalf("%q: %v %v", broker, u, secure)
+		}
+	})
+}

@@ -26,6 +26,7 @@ type page struct {
 	register *conductor.Register
 	acks     map[string]mesh.Ack // of local rulings and requests, the newest of them
 	order    []string
+	explains sync.Mutex // held while counter-factuals are worked out, one decision at a time
 }
 
 // localAcks bounds the answers that the page remembers for those who wait.

@@ -75,6 +75,15 @@ func split(text string) (comment string, parts map[string][]byte) {
 
 // found loads the parts as files and gives the messages, one a line.
 func found(parts map[string][]byte, options string) string {
+	problems := problemsOf(parts, options)
+	if len(problems) == 0 {
+		return "sound\n"
+	}
+	return strings.ReplaceAll(problems.Error(), "no-such-folder/", "") + "\n"
+}
+
+// problemsOf loads the parts as files.
+func problemsOf(parts map[string][]byte, options string) Problems {
 	read := func(path string) ([]byte, *Problem) {
 		if data, ok := parts[path]; ok {
 			return data, nil
@@ -99,8 +108,5 @@ func found(parts map[string][]byte, options string) string {
 	} else {
 		_, problems = load("robot.yaml", parts["robot.yaml"], opt, read)
 	}
-	if len(problems) == 0 {
-		return "sound\n"
-	}
-	return strings.ReplaceAll(problems.Error(), "no-such-folder/", "") + "\n"
+	return problems
 }

@@ -239,7 +239,7 @@ func open(s string) int { return strings.Count(s, "(") - strings.Count(s, ")") }
 func (r *reader) syntax(err error) {
 	var y yaml.Error
 	if !errors.As(err, &y) || y.GetToken() == nil || y.GetToken().Position == nil {
-		r.fault(nil, "file is not YAML: "+firstLine(err.Error()), "")
+		r.fault(nil, "file is not YAML: "+firstLine(err.Error()), "dancer schema says what the file may hold")
 		return
 	}
 	p := y.GetToken().Position

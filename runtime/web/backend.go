@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"time"
 
+	"dancer/dancer"
 	"dancer/mesh"
 	"dancer/mesh/conductor"
 )
@@ -37,6 +38,34 @@ type Decisions interface {
 	Decisions(limit int) ([]json.RawMessage, error)
 	// Decision gives one record; false if there is none.
 	Decision(id string) (json.RawMessage, bool, error)
+}
+
+// Whys is a Backend that can work out what would have had to be different for
+// another decision: a robot.
+type Whys interface {
+	// Why of one decision; false if there is none. It takes some seconds at most
+	// and answers one at a time. Errors are a Problem, or a failure of ours.
+	Why(ctx context.Context, decision string) (Why, bool, error)
+}
+
+// Why is what would have had to be different for another decision.
+type Why struct {
+	Decision        string                  `json:"decision"` // id
+	Manual          string                  `json:"manual"`   // hash
+	Counterfactuals []dancer.Counterfactual `json:"counterfactuals"`
+	LeftOut         []string                `json:"left_out,omitempty"` // signals for which there was no time
+}
+
+// Words gives it in plain words, one signal a line.
+func (w *Why) Words() []string {
+	var lines []string
+	for i := range w.Counterfactuals {
+		lines = append(lines, w.Counterfactuals[i].Words)
+	}
+	for _, name := range w.LeftOut {
+		lines = append(lines, "there was no time to look into "+name)
+	}
+	return lines
 }
 
 // Recaller is a Backend that also finds questions that left memory.

@@ -66,6 +66,9 @@ func Handler(o Options) http.Handler {
 		mux.Handle("GET /api/v1/decisions", s.private(http.HandlerFunc(s.getDecisions)))
 		mux.Handle("GET /api/v1/decisions/{id}", s.private(http.HandlerFunc(s.getDecision)))
 	}
+	if _, ok := o.Backend.(Whys); ok {
+		mux.Handle("GET /api/v1/decisions/{id}/why", s.private(http.HandlerFunc(s.getWhy)))
+	}
 	mux.HandleFunc("POST /api/v1/session", s.postSession)
 	mux.HandleFunc("DELETE /api/v1/session", s.deleteSession)
 	s.page(mux)
@@ -302,5 +305,18 @@ func (s *server) getDecision(w http.ResponseWriter, r *http.Request) {
 		fail(w, fmt.Errorf("show decision %q: %w decision", id, conductor.ErrUnknown))
 	default:
 		reply(w, http.StatusOK, d)
+	}
+}
+
+func (s *server) getWhy(w http.ResponseWriter, r *http.Request) {
+	id := r.PathValue("id")
+	why, ok, err := s.options.Backend.(Whys).Why(r.Context(), id)
+	switch {
+	case err != nil:
+		fail(w, err)
+	case !ok:
+		fail(w, fmt.Errorf("explain decision %q: %w decision", id, conductor.ErrUnknown))
+	default:
+		reply(w, http.StatusOK, why)
 	}
 }

@@ -7,10 +7,13 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"dancer/dancer"
 	"dancer/mesh"
 	"dancer/mesh/conductor"
 )
@@ -95,6 +98,43 @@ func TestErrorsAreProblemDocuments(t *testing.T) {
 	form := call(t, "POST", server.URL+rule, `{"verdict":"deny","by":"Ada"}`, map[string]string{"Content-Type": "text/plain"}, nil)
 	if form.StatusCode != http.StatusUnsupportedMediaType {
 		t.Errorf("a body that another site's form could send: %d", form.StatusCode)
+	}
+}
+
+// knowing is a robot that can say what would have had to be different.
+type knowing struct{ Backend }
+
+func (knowing) Why(_ context.Context, id string) (Why, bool, error) {
+	switch id {
+	case "busy":
+		return Why{}, false, Problem{Type: "urn:dancer:problem:busy", Title: "Service Unavailable", Status: 503, Detail: "explain decision busy: another one is being explained"}
+	case "known":
+		return Why{Decision: id, Counterfactuals: []dancer.Counterfactual{{Signal: "smoke", Words: "if smoke were less"}}, LeftOut: []string{"range"}}, true, nil
+	}
+	return Why{}, false, nil
+}
+
+func TestWhy(t *testing.T) {
+	h := newHall(t)
+	server := httptest.NewServer(Handler(Options{Backend: knowing{h.desk}, Hub: h.hub}))
+	defer server.Close()
+	var why Why
+	if answer := call(t, "GET", server.URL+"/api/v1/decisions/known/why", "", nil, &why); answer.StatusCode != 200 ||
+		!slices.Equal(why.Words(), []string{"if smoke were less", "there was no time to look into range"}) {
+		t.Errorf("%d %+v", answer.StatusCode, why)
+	}
+	for id, want := range map[string]Problem{
+		"busy":  {Status: 503, Detail: "explain decision busy: another one is being explained"},
+		"other": {Status: 404, Detail: `explain decision "other": unknown decision`},
+	} {
+		var got Problem
+		if call(t, "GET", server.URL+"/api/v1/decisions/"+id+"/why", "", nil, &got); got.Status != want.Status || got.Detail != want.Detail {
+			t.Errorf("%s: %+v", id, got)
+		}
+	}
+	plain := h.serve("")
+	if answer := call(t, "GET", plain.URL+"/api/v1/decisions/known/why", "", nil, nil); answer.StatusCode != 404 {
+		t.Errorf("a conductor answers %d", answer.StatusCode)
 	}
 }
 
