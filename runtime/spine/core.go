@@ -124,15 +124,18 @@ func newCommand(outputs int) link.Command {
 func (c *core) start(now time.Duration, latches []int) {
 	c.status.SpineStart = now
 	c.table.Start(now)
+	c.trace(link.TraceStart, now, len(c.outputs), 0, 0)
 	for i := range c.signals {
 		c.reflex.Await(i, true)
 	}
 	c.unseen = len(c.signals)
 	for _, rule := range latches {
 		c.reflex.Restore(rule)
+		c.trace(link.TraceRestore, now, rule, 0, 0)
 		c.segment.StoreRule(rule, false, true)
 	}
 	c.reflex.Evaluate(now, c.slots)
+	c.trace(link.TraceEvaluate, now, 0, 0, 0)
 	c.eventAt, c.eventFrame = now, 0
 	c.takeMoves()
 	c.settle(now)
@@ -142,6 +145,7 @@ func (c *core) start(now time.Duration, latches []int) {
 // seen ends the wait for a signal, because it came or because its time is over.
 func (c *core) seen(signal int) {
 	c.reflex.Await(signal, false)
+	c.trace(link.TraceSeen, c.eventAt, signal, 0, 0)
 	if c.unseen--; c.unseen == 0 {
 		c.dirty = true // outputs are not waiting any more
 	}
@@ -150,6 +154,9 @@ func (c *core) seen(signal int) {
 // reading takes one value of a signal. The rules see it at the next frame.
 func (c *core) reading(signal int, value float64, at time.Duration) {
 	before := c.table.Validity(signal)
+	if c.marked[signal] && at >= c.table.At(signal) {
+		c.traceReading(link.TraceOvertook, at, signal, 0)
+	}
 	if !c.table.Set(hal.Reading{Signal: signal, Value: value, At: at}) && c.table.At(signal) != at {
 		return // older than what is there
 	}
@@ -198,8 +205,9 @@ func (c *core) frame(now, at time.Duration, number uint64) {
 	}
 	c.eventAt, c.eventFrame = at, number
 	c.status.Cycles++
-	for _, slot := range c.changed {
+	for i, slot := range c.changed {
 		c.reflex.Changed(now, slot, c.slots)
+		c.traceReading(link.TraceReading, now, slot, last(i, c.changed))
 	}
 	if c.takeMoves() || c.dirty {
 		c.settle(now)
@@ -217,6 +225,7 @@ func (c *core) tick(now time.Duration) {
 	c.table.Expire(now, c.onExpired)
 	if due, ok := c.reflex.NextDeadline(); ok && due <= now {
 		c.reflex.Tick(now)
+		c.trace(link.TraceTick, now, 0, 0, 0)
 		c.takeMoves()
 		c.dirty = true // the controlled part of a stop ends without a move
 	}
@@ -271,6 +280,7 @@ func (c *core) move(m *reflex.Transition) {
 		e.Kind = link.EventLatch
 		c.notes.latched(m.Rule, false)
 	}
+	c.trace(link.TraceMove, c.eventAt, m.Rule, 0, uint8(m.Kind))
 	c.segment.StoreRule(m.Rule, c.reflex.Active(m.Rule), c.reflex.Latched(m.Rule))
 	c.tell(&e)
 }
