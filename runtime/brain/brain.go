@@ -20,6 +20,7 @@ import (
 	"dancer/partner"
 	"dancer/runtime/config"
 	"dancer/runtime/link"
+	"dancer/runtime/record"
 	"dancer/runtime/web"
 )
 
@@ -30,6 +31,7 @@ type Config struct {
 	DataDir  string     // where records are kept; it exists
 	Events   io.Writer  // one JSON object a line; nil: nobody reads them
 	Version  string     // of the binary
+	Record   string     // recording to write from start to end; "": only the ring of the last minutes
 	Rollouts int        // forecast budget per option; 0: dancer.DefaultRollouts
 	Log      *slog.Logger
 }
@@ -52,6 +54,7 @@ type brain struct {
 	page     *page
 	requests *requests
 	markers  *markers
+	recorder *record.Recorder // nil: nothing is recorded
 	meter    meter
 	calls    chan func(*brain)
 	outgoing chan posting
@@ -93,7 +96,10 @@ func Run(ctx context.Context, c Config) error {
 	}
 	b.archive = archive
 	b.question = b.restoreQuestion()
+	b.recorder = b.newRecorder(c.DataDir, c.Record)
+	b.recorder.Start()
 	err = b.run(ctx, c.Events)
+	b.recorder.Close()
 	return errors.Join(err, archive.store.Close())
 }
 
@@ -151,6 +157,7 @@ func (b *brain) emit(kind string, body any) {
 		b.log.Error("encode event", "kind", kind, "error", err)
 		return
 	}
+	b.recorder.Event(kind, b.clock(), body)
 	if b.page != nil {
 		b.page.publish(kind, body)
 	}
