@@ -11,8 +11,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"dancer/dancer"
 	"dancer/mesh"
 	"dancer/mesh/gossip"
@@ -46,6 +44,8 @@ type brain struct {
 	rollouts int
 	seedBase uint64
 	log      *slog.Logger
+	clock    func() time.Duration // the robot's monotonic clock, the one of the spine's time stamps
+	wall     func() time.Time     // for displays and ids alone
 	ids      *mesh.IDs
 	hub      *hub
 	archive  *archive
@@ -82,6 +82,7 @@ type meter struct {
 // decides on and says what is missing.
 func Run(ctx context.Context, c Config) error {
 	b := &brain{
+		clock: link.Now, wall: time.Now,
 		robot: c.Robot, manual: c.Robot.Manual, ends: c.Ends, version: c.Version, rollouts: c.Rollouts,
 		seedBase: seedOf(c.Robot.Manual.Hash), log: c.Log, ids: mesh.NewIDs(rand.Reader),
 		calls: make(chan func(*brain)), outgoing: make(chan posting, outgoingQueue), changed: make(chan struct{}, 1),
@@ -203,18 +204,6 @@ func (b *brain) publish(ctx context.Context) error {
 		b.mail.tell(ctx, mesh.KindState, true, s)
 	}
 }
-
-// clock is the robot's monotonic clock, the one of the spine's time stamps.
-func (b *brain) clock() time.Duration {
-	var t unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &t); err != nil {
-		panic(fmt.Sprintf("brain: the monotonic clock cannot fail: %v", err))
-	}
-	return time.Duration(t.Nano())
-}
-
-// wall is for displays and ids alone.
-func (b *brain) wall() time.Time { return time.Now() }
 
 // newID gives a ULID. The system's source of randomness cannot fail; a clock
 // before 1970 can, and gets the year 1970.

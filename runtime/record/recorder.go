@@ -155,6 +155,9 @@ func (r *Recorder) Lost() uint64 {
 	return r.lost.Load()
 }
 
+// Queued is how many entries wait to be written.
+func (r *Recorder) Queued() int { return len(r.queue) }
+
 // offer hands an entry over, or counts what is lost with it.
 func (r *Recorder) offer(e entry, weight uint64) bool {
 	select {
