@@ -49,23 +49,19 @@ func (x *reflexes) lost(r *run) {
 }
 
 // reading is one reading; the last of its frame lets the rules look.
-func (x *reflexes) reading(r *run, m *record.Reading) {
-	slot, known := x.signals[m.Name]
-	if x.table == nil || m.Kind != "" {
+func (x *reflexes) reading(r *run, m *reading) {
+	if x.table == nil || m.overtook {
 		return
 	}
-	if !known {
-		x.differs(r, m.Monotonic, "a reading of "+m.Name, "no signal of that name")
+	if m.slot < 0 {
+		x.differs(r, m.now, "a reading", "no signal of that name")
 		return
 	}
-	x.expect(r, m.Monotonic)
-	x.slots[slot] = math.NaN()
-	if m.Usable() {
-		x.slots[slot] = *m.Value
-	}
-	x.changed = append(x.changed, slot)
-	if m.End {
-		x.look(m.Monotonic)
+	x.expect(r, m.now)
+	x.slots[m.slot] = m.value
+	x.changed = append(x.changed, int(m.slot))
+	if m.end {
+		x.look(m.now)
 	}
 }
 

@@ -218,10 +218,10 @@ func (r *run) take(b *batch) error {
 
 func (r *run) event(e *event) {
 	switch {
-	case e.reading != nil:
+	case e.reading.is:
 		r.report.Readings++
 		if !r.other {
-			r.reflexes.reading(r, e.reading)
+			r.reflexes.reading(r, &e.reading)
 		}
 	case e.trace != nil:
 		if !r.other {
