@@ -32,7 +32,7 @@ type Reading struct {
 	Monotonic time.Duration `json:"monotonic"` // when the rules were told of it
 	At        time.Duration `json:"at"`        // of the reading, on the same clock
 	Name      string        `json:"name"`
-	Value     *float64      `json:"value"` // as it came; null when it is no finite number
+	Value     *float64      `json:"value,omitempty"` // as it came; absent when it is no finite number
 	Validity  string        `json:"validity"`
 	End       bool          `json:"end,omitempty"`  // the last of its frame
 	Kind      string        `json:"kind,omitempty"` // overtook: another reading came in the same frame
@@ -144,7 +144,7 @@ func topics(events []Event) []recording.Topic {
 	}
 	for _, e := range events {
 		title := "dancer.event." + e.Kind
-		all = append(all, recording.Topic{Name: "/" + e.Kind, Title: title, Schema: recording.Schema(title, e.Body)})
+		all = append(all, recording.Topic{Name: "/" + e.Kind, Title: title, Schema: recording.Schema(title, e.Body, recording.Property{Name: "monotonic", Type: "integer"})})
 	}
 	return all
 }
@@ -209,7 +209,7 @@ func (n *names) appendTrace(b []byte, t *link.Trace) (out []byte, reading bool) 
 	switch t.Kind {
 	case link.TraceOutput, link.TraceSettled:
 		b = append(append(b, `,"name":`...), at(n.outputs, t.Index)...)
-		b = appendNumber(append(b, `,"value":`...), t.Value)
+		b = appendValue(b, t.Value)
 	case link.TraceSeen:
 		b = append(append(b, `,"name":`...), at(n.signals, t.Index)...)
 	case link.TraceRestore, link.TraceClear:
@@ -224,7 +224,7 @@ func (n *names) appendTrace(b []byte, t *link.Trace) (out []byte, reading bool) 
 func (n *names) appendReading(b []byte, t *link.Trace) []byte {
 	b = strconv.AppendInt(append(b, `,"at":`...), int64(t.At), 10)
 	b = append(append(b, `,"name":`...), at(n.signals, t.Index)...)
-	b = appendNumber(append(b, `,"value":`...), t.Value)
+	b = appendValue(b, t.Value)
 	b = append(append(append(b, `,"validity":"`...), t.Validity().String()...), '"')
 	if t.Kind == link.TraceOvertook {
 		b = append(b, `,"kind":"overtook"`...)
@@ -239,11 +239,12 @@ func appendEnd(b []byte, end bool) []byte {
 	return append(b, '}')
 }
 
-func appendNumber(b []byte, x float64) []byte {
+// appendValue leaves out what JSON has no number for.
+func appendValue(b []byte, x float64) []byte {
 	if math.IsNaN(x) || math.IsInf(x, 0) {
-		return append(b, "null"...)
+		return b
 	}
-	return strconv.AppendFloat(b, x, 'g', -1, 64)
+	return strconv.AppendFloat(append(b, `,"value":`...), x, 'g', -1, 64)
 }
 
 // Usable says whether a recorded reading was valid.

@@ -215,8 +215,8 @@ func (w *maker) quick(data []byte, out *reading) bool {
 	q.integer(`,"at":`)
 	out.slot = w.slot(q.word(`,"name":"`))
 	value := math.NaN()
-	if !q.skip(`,"value":null`) {
-		value = q.number(`,"value":`)
+	if number := `,"value":`; bytes.HasPrefix(q.rest, []byte(number)) {
+		value = q.number(number)
 	}
 	if string(q.word(`,"validity":"`)) == valid {
 		out.value = value

@@ -3,15 +3,24 @@ package recording
 import (
 	"encoding/json"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 )
 
 // Schema gives the JSON Schema of what encoding/json makes of a value of this
-// type: a struct, whose exported fields become properties. It is open: a message
-// may say more, so that a newer program's recordings still fit.
-func Schema(title string, v any) []byte {
+// type: a struct, whose exported fields become properties, and more properties
+// where others are added. It keeps to what Foxglove reads (studio,
+// packages/mcap-support/src/parseJsonSchema.ts): one type a property, every
+// object with its properties, no list of lists. What does not fit is left out,
+// and the schema is open: a message may say more. A list or an object that is
+// empty may be null.
+func Schema(title string, v any, more ...Property) []byte {
 	s := schemaOf(reflect.TypeOf(v), nil)
+	properties := s["properties"].(map[string]any)
+	for _, p := range more {
+		properties[p.Name] = map[string]any{"type": p.Type}
+	}
 	s["$schema"] = "https://json-schema.org/draft/2020-12/schema"
 	s["title"] = title
 	b, err := json.Marshal(s)
@@ -21,13 +30,17 @@ func Schema(title string, v any) []byte {
 	return b
 }
 
+// Property of a schema.
+type Property struct{ Name, Type string }
+
 var (
 	timeType      = reflect.TypeFor[time.Time]()
 	rawType       = reflect.TypeFor[json.RawMessage]()
 	marshalerType = reflect.TypeFor[json.Marshaler]()
 )
 
-// schemaOf leaves a type open that contains itself or encodes itself.
+// schemaOf gives nil for a type that contains itself, encodes itself, or can be
+// anything.
 func schemaOf(t reflect.Type, within []reflect.Type) map[string]any {
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()
@@ -35,13 +48,8 @@ func schemaOf(t reflect.Type, within []reflect.Type) map[string]any {
 	switch {
 	case t == timeType:
 		return map[string]any{"type": "string", "format": "date-time"}
-	case t == rawType || t.Implements(marshalerType):
-		return map[string]any{}
-	}
-	for _, outer := range within {
-		if outer == t {
-			return map[string]any{}
-		}
+	case t == rawType || t.Implements(marshalerType) || slices.Contains(within, t):
+		return nil
 	}
 	within = append(within[:len(within):len(within)], t)
 	switch t.Kind() {
@@ -50,14 +58,22 @@ func schemaOf(t reflect.Type, within []reflect.Type) map[string]any {
 		addFields(t, properties, within)
 		return map[string]any{"type": "object", "properties": properties}
 	case reflect.Slice, reflect.Array:
-		return map[string]any{"type": []string{"array", "null"}, "items": schemaOf(t.Elem(), within)}
+		items := schemaOf(t.Elem(), within)
+		if items == nil || items["type"] == "array" {
+			return nil
+		}
+		return map[string]any{"type": "array", "items": items}
 	case reflect.Map:
-		return map[string]any{"type": []string{"object", "null"}, "additionalProperties": schemaOf(t.Elem(), within)}
+		s := map[string]any{"type": "object", "properties": map[string]any{}}
+		if values := schemaOf(t.Elem(), within); values != nil {
+			s["additionalProperties"] = values
+		}
+		return s
 	}
 	if name := scalar(t.Kind()); name != "" {
 		return map[string]any{"type": name}
 	}
-	return map[string]any{}
+	return nil
 }
 
 func scalar(k reflect.Kind) string {
@@ -88,7 +104,9 @@ func addFields(t reflect.Type, properties map[string]any, within []reflect.Type)
 		case name == "":
 			name = f.Name
 		}
-		properties[name] = schemaOf(f.Type, within)
+		if s := schemaOf(f.Type, within); s != nil {
+			properties[name] = s
+		}
 	}
 }
 
