@@ -22,16 +22,34 @@ type QuestionRecord struct {
 	Outcome  string        `json:"outcome,omitempty"`
 	Option   string        `json:"option,omitempty"`
 	Worst    []float64     `json:"worst,omitempty"`
+
+	// Since when what is so, on the same clock; absent where it is not so. Older
+	// records have none of them.
+	ToldAt time.Duration  `json:"told_at,omitempty"`
+	Calm   *time.Duration `json:"calm_since,omitempty"`  // no verdict has escalated
+	Other  *time.Duration `json:"other_since,omitempty"` // the winner is another than was told
 }
 
 // Record gives what to store. Store it when Observe returns a change, when Rule
 // has applied something, and when State changes.
+// The state of a question and the decisions and rulings after it determine
+// everything that follows.
 func (q *Question) Record() QuestionRecord {
-	return QuestionRecord{
+	r := QuestionRecord{
 		Version: RecordVersion, State: q.state.String(), ID: q.id, Revision: q.revision,
 		RaisedAt: q.raisedAt, Due: q.due, Extended: q.extended, Chosen: q.chosen, RuledBy: q.ruledBy,
 		Proposed: q.proposed, Under: q.told.under, Outcome: q.told.outcome, Option: q.told.option, Worst: q.told.worst,
+		ToldAt: q.toldAt,
 	}
+	if q.calm {
+		calm := q.calmSince
+		r.Calm = &calm
+	}
+	if q.other {
+		other := q.otherSince
+		r.Other = &other
+	}
+	return r
 }
 
 // RestoreQuestion continues from a record. One of another version, or in no
@@ -45,6 +63,13 @@ func RestoreQuestion(m *Manual, newID func() string, r QuestionRecord) *Question
 	q.state, q.id, q.revision, q.raisedAt, q.due = state, r.ID, r.Revision, r.RaisedAt, r.Due
 	q.extended, q.chosen, q.ruledBy, q.proposed = r.Extended, r.Chosen, r.RuledBy, r.Proposed
 	q.told = gravity{under: r.Under, outcome: r.Outcome, option: r.Option, worst: r.Worst}
+	q.toldAt = r.ToldAt
+	if r.Calm != nil {
+		q.calm, q.calmSince = true, *r.Calm
+	}
+	if r.Other != nil {
+		q.other, q.otherSince = true, *r.Other
+	}
 	return q
 }
 

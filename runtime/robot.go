@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -24,6 +25,7 @@ type Options struct {
 	Scenario string        // overrides the file's scenario; board sim alone
 	DataDir  string        // default DataFolder of the robot's name
 	Events   string        // file, "-" for standard output, "" for none
+	Record   string        // recording to write, a new file; "" for none
 	For      time.Duration // 0: until a signal
 	DryRun   bool
 	Version  string // of the binary
@@ -40,6 +42,9 @@ func Run(parent context.Context, o Options) error {
 		return err
 	}
 	if err := tryEvents(o.Events); err != nil {
+		return err
+	}
+	if err := tryRecord(o.Record); err != nil {
 		return err
 	}
 	executable, err := os.Executable()
@@ -90,7 +95,7 @@ func dataFolder(given, name string) (string, error) {
 // share. Standard input is nothing: a brain never reads from a terminal.
 func brainCommand(executable string, o Options) *exec.Cmd {
 	args := []string{"brain", o.Robot, "--data", o.DataDir}
-	for flag, value := range map[string]string{"--board": o.Board, "--scenario": o.Scenario, "--events": o.Events} {
+	for flag, value := range map[string]string{"--board": o.Board, "--scenario": o.Scenario, "--events": o.Events, "--record": o.Record} {
 		if value != "" {
 			args = append(args, flag, value)
 		}
@@ -123,7 +128,7 @@ func RunBrain(parent context.Context, o Options) error {
 	}
 	log := NewLog(os.Stderr, "brain")
 	err = brain.Run(ctx, brain.Config{
-		Robot: robot, Ends: ends, DataDir: o.DataDir, Events: events, Version: o.Version, Log: log,
+		Robot: robot, Ends: ends, DataDir: o.DataDir, Events: events, Version: o.Version, Record: o.Record, Log: log,
 	})
 	return errors.Join(err, closeEvents(), ends.Close())
 }
@@ -140,6 +145,25 @@ func tryEvents(name string) error {
 		return err
 	}
 	return closeEvents()
+}
+
+// tryRecord refuses a recording that cannot be written, before anything starts.
+// One that is there is never overwritten.
+func tryRecord(name string) error {
+	if name == "" {
+		return nil
+	}
+	file, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("record: %s is there already, and a recording is never overwritten: give --record another name", name)
+	}
+	if err == nil {
+		err = errors.Join(file.Close(), os.Remove(name))
+	}
+	if err != nil {
+		return fmt.Errorf("record: %w: give --record a file that can be written", err)
+	}
+	return nil
 }
 
 // openEvents opens the stream of events. A file is appended to, so that a brain

@@ -73,6 +73,8 @@ var thirdParty = map[string][]string{
 	"github.com/nats-io/nats-server":      {"mesh/broker"},
 	"github.com/hashicorp/memberlist":     {"mesh/gossip"},
 	"go.etcd.io/bbolt":                    {"storage/bolt"},
+	"github.com/foxglove/mcap":            {"storage/recording"},
+	"github.com/klauspost/compress":       {"storage/recording"}, // the packing of its chunks
 	"github.com/goccy/go-yaml":            {"runtime/config", "boards", "runtime/demo"},
 	"github.com/spf13":                    {"cmd/dancer"},
 	"github.com/coreos/go-systemd":        {"runtime", "runtime/spine", "runtime/conductor"},
@@ -110,6 +112,7 @@ var notInSpine = map[string]string{
 	module + "mesh/broker":             "the spine has no network",
 	module + "mesh/gossip":             "the spine has no network",
 	module + "storage/bolt":            "the spine has no database",
+	module + "storage/recording":       "the brain records; the spine only leaves traces",
 	module + "runtime/brain":           "the brain is another process; it may die at any time",
 	module + "runtime/web":             "the spine serves nobody",
 	module + "mesh/conductor":          "the spine decides by reflexes alone",
@@ -227,7 +230,7 @@ func complaints(name, imported string) (all []string) {
 	if slices.Contains(adapters, name) && strings.HasPrefix(own, "runtime") && isOwn {
 		say("wiring knows adapters, never the other way round")
 	}
-	if imported == "runtime" && name != "runtime/spine" && name != "hal/haltest" {
+	if imported == "runtime" && name != "runtime/spine" && name != "hal/haltest" && name != "runtime/replay" { // a replay counts the processors
 		say("only the spine tunes Go's scheduler and collector")
 	}
 	if name == "dancer/proof" && own == "partner" {

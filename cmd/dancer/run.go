@@ -51,6 +51,7 @@ func runFlags(cmd *cobra.Command, o *runtime.Options) {
 	f.StringVar(&o.Scenario, "scenario", "", "scenario file for the simulated board, in place of the one in ROBOT.yaml")
 	f.StringVar(&o.DataDir, "data", "", "folder for what must survive (default: /var/lib/dancer/NAME as root, else ~/.local/state/dancer/NAME)")
 	f.StringVar(&o.Events, "events", "", "write one JSON object for every event to this file, or to standard output with -")
+	f.StringVar(&o.Record, "record", "", "record everything that enters the core into this new MCAP file (see dancer replay)")
 	f.DurationVar(&o.For, "for", 0, "end in order after this time (default: on Ctrl-C)")
 	f.BoolVar(&o.DryRun, "dry-run", false, "make every decision and drive no output: for commissioning")
 }

@@ -11,8 +11,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"dancer/dancer"
 	"dancer/mesh"
 	"dancer/mesh/gossip"
@@ -20,6 +18,7 @@ import (
 	"dancer/partner"
 	"dancer/runtime/config"
 	"dancer/runtime/link"
+	"dancer/runtime/record"
 	"dancer/runtime/web"
 )
 
@@ -30,6 +29,7 @@ type Config struct {
 	DataDir  string     // where records are kept; it exists
 	Events   io.Writer  // one JSON object a line; nil: nobody reads them
 	Version  string     // of the binary
+	Record   string     // recording to write from start to end; "": only the ring of the last minutes
 	Rollouts int        // forecast budget per option, cut short when the time is up; 0: dancer.DefaultRollouts
 	Log      *slog.Logger
 }
@@ -44,6 +44,8 @@ type brain struct {
 	rollouts int
 	seedBase uint64
 	log      *slog.Logger
+	clock    func() time.Duration // the robot's monotonic clock, the one of the spine's time stamps
+	wall     func() time.Time     // for displays and ids alone
 	ids      *mesh.IDs
 	hub      *hub
 	archive  *archive
@@ -52,6 +54,7 @@ type brain struct {
 	page     *page
 	requests *requests
 	markers  *markers
+	recorder *record.Recorder // nil: nothing is recorded
 	meter    meter
 	calls    chan func(*brain)
 	outgoing chan posting
@@ -86,6 +89,7 @@ type meter struct {
 // decides on and says what is missing.
 func Run(ctx context.Context, c Config) error {
 	b := &brain{
+		clock: link.Now, wall: time.Now,
 		robot: c.Robot, manual: c.Robot.Manual, ends: c.Ends, version: c.Version, rollouts: c.Rollouts,
 		seedBase: seedOf(c.Robot.Manual.Hash), log: c.Log, ids: mesh.NewIDs(rand.Reader),
 		calls: make(chan func(*brain)), outgoing: make(chan posting, outgoingQueue), changed: make(chan struct{}, 1),
@@ -102,7 +106,10 @@ func Run(ctx context.Context, c Config) error {
 	b.archive = archive
 	b.question = b.restoreQuestion()
 	b.calibrator, b.modelError = b.restoreCalibration(), dancer.NewModelError(b.manual)
+	b.recorder = b.newRecorder(c.DataDir, c.Record)
+	b.recorder.Start()
 	err = b.run(ctx, c.Events)
+	b.recorder.Close()
 	return errors.Join(err, archive.store.Close())
 }
 
@@ -160,6 +167,7 @@ func (b *brain) emit(kind string, body any) {
 		b.log.Error("encode event", "kind", kind, "error", err)
 		return
 	}
+	b.recorder.Event(kind, b.clock(), body)
 	if b.page != nil {
 		b.page.publish(kind, body)
 	}
@@ -205,18 +213,6 @@ func (b *brain) publish(ctx context.Context) error {
 		b.mail.tell(ctx, mesh.KindState, true, s)
 	}
 }
-
-// clock is the robot's monotonic clock, the one of the spine's time stamps.
-func (b *brain) clock() time.Duration {
-	var t unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &t); err != nil {
-		panic(fmt.Sprintf("brain: the monotonic clock cannot fail: %v", err))
-	}
-	return time.Duration(t.Nano())
-}
-
-// wall is for displays and ids alone.
-func (b *brain) wall() time.Time { return time.Now() }
 
 // newID gives a ULID. The system's source of randomness cannot fail; a clock
 // before 1970 can, and gets the year 1970.

@@ -112,6 +112,9 @@ func (b *brain) problems() []string {
 	if lost := b.archive.lost.Load(); lost > 0 {
 		out = append(out, fmt.Sprintf("%d records could not be stored: look at the disk of the data folder", lost))
 	}
+	if lost := b.recorder.Lost() + b.ends.Segment.TracesLost(); lost > 0 {
+		out = append(out, fmt.Sprintf("%d readings and events are missing in the recording, which says where: look at the disk of the data folder", lost))
+	}
 	if cell := b.cell.Load(); cell != nil {
 		if conflict := cell.Status().Conflict; conflict != "" {
 			out = append(out, conflict)

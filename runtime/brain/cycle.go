@@ -77,6 +77,7 @@ func (b *brain) cycle() {
 	b.slots, b.cutAt = in.Values, now+forecastBudget
 	d := dancer.Decide(b.manual, in, b.partner.Corners, b.partner.Forecast)
 	d.ID, d.At = b.newID(), b.wall().UTC()
+	before := b.question.Record()
 	changes := b.settle(&d, now)
 	if status.Mode != link.ModeRunning || status.DryRun {
 		d.Who = dancer.WhoNone
@@ -86,7 +87,9 @@ func (b *brain) cycle() {
 	b.watchBudget(&d)
 	b.last.Store(&d)
 	b.record(&d, now)
+	b.recorder.Decision(&d, before)
 	for i := range changes {
+		b.recorder.Change(now, &changes[i])
 		b.ask(&changes[i], &d)
 	}
 }
@@ -220,6 +223,7 @@ func (b *brain) follow(d *dancer.Decision, now time.Duration) {
 	outcomes := append(b.tracker.Start(d), b.tracker.Feed(now, b.slots)...)
 	for i := range outcomes {
 		b.archive.outcome(&outcomes[i])
+		b.recorder.Outcome(now, &outcomes[i])
 	}
 	b.calibrate(outcomes)
 	b.markers.decided(d, outcomes)
@@ -242,6 +246,7 @@ func (b *brain) rule(r mesh.Ruling) (result dancer.RulingResult, running string)
 	now := b.clock()
 	result = b.question.Rule(now, dancer.Ruling{Question: r.Escalation, Verdict: r.Verdict, Option: r.Option, By: r.By})
 	running, _ = b.question.Effective(now)
+	b.recorder.Ruling(rulingMessage(now, &r, result, running))
 	b.emit(kindRuling, struct {
 		mesh.Ruling
 		Outcome string `json:"outcome"`

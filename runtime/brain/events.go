@@ -82,6 +82,7 @@ func (b *brain) takeEvents() {
 	for b.ends.Segment.TakeEvent(&e) {
 		b.event(&e)
 	}
+	b.takeTraces()
 }
 
 // event tells one event of the spine to the readers, and wakes whoever waits for
@@ -95,6 +96,7 @@ func (b *brain) event(e *link.Event) {
 	if body == nil {
 		return
 	}
+	b.recordEvent(kind, e, body)
 	if err := b.hub.emit(kind, body); err != nil {
 		b.log.Error("encode event", "kind", kind, "error", err)
 	}

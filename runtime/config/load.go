@@ -21,6 +21,7 @@ type Options struct {
 	Board    string // overrides robot.yaml's board; "": as written
 	Scenario string // overrides robot.yaml's scenario, relative to the working folder; "": as written
 	Run      bool   // for `run`: what only a run needs (a device, a PWM) is a fault, not a warning
+	Recorded bool   // the files are from a recording, of a machine that is not here: see LoadRecorded
 	Root     fs.FS  // the machine's file system, for devices and the board's model; nil: the real one
 }
 
@@ -48,7 +49,7 @@ type source func(path string) ([]byte, *Problem)
 func load(path string, data []byte, opt Options, read source) (*Robot, Problems) {
 	l := &loader{
 		reader: newReader(path), opt: opt, read: read,
-		robot: &Robot{Path: path},
+		robot: &Robot{Path: path, Bytes: data},
 		world: &world{broken: map[string]bool{}},
 	}
 	problems := l.load(data)
@@ -84,6 +85,7 @@ func (l *loader) load(data []byte) Problems {
 	l.robot.Autostart = k.boolean("autostart")
 	manual := l.manualFile(k)
 	l.lease(k)
+	l.recording(k)
 	scenario := l.scenario(k)
 	l.plant(k)
 	return slices.Concat(l.sorted(), manual, scenario)
@@ -162,6 +164,15 @@ func (l *loader) lease(k keys) {
 	if l.robot.Manual != nil && l.robot.Lease.ExpiresAfter < step {
 		x.fault("expires_after", fmt.Sprintf("give at least %s; three steps is usual", formatSeconds(seconds(step))),
 			"expires_after of lease is %s, shorter than one step of the model: no decision could keep it", formatSeconds(seconds(l.robot.Lease.ExpiresAfter)))
+	}
+}
+
+func (l *loader) recording(k keys) {
+	x := l.section(k.node("recording"), &recordingSection, "recording")
+	l.robot.Recording = Recording{
+		Keep:   x.duration("keep", defaultKeep),
+		Bytes:  int64(x.integer("megabytes", defaultMegabytes)) * 1_000_000,
+		Sealed: x.integer("sealed", defaultSealed),
 	}
 }
 

@@ -85,6 +85,13 @@ type Mesh struct {
 	Off     bool
 }
 
+// Recording is the recording of the last minutes.
+type Recording struct {
+	Keep   time.Duration // default 10 min; 0: nothing is recorded
+	Bytes  int64         // bound of what is kept; default 256,000,000
+	Sealed int           // sealed situations that are kept; default 20
+}
+
 // Plant is the simulated board's own physics, when it shall differ from the
 // manual's model.
 type Plant struct {
@@ -95,6 +102,7 @@ type Plant struct {
 // Robot is a robot.yaml with its manual, checked.
 type Robot struct {
 	Path        string // of robot.yaml, as given
+	Bytes       []byte // of robot.yaml
 	Name        string
 	Cell        string // default "default"
 	BoardName   string // resolved: never "auto"
@@ -106,6 +114,7 @@ type Robot struct {
 	Inputs      []Input // parallel to Manual.Measured()
 	Drives      []Drive // parallel to Manual.Outputs
 	Lease       Lease
+	Recording   Recording
 	Conductor   ConductorLink
 	Mesh        Mesh
 	Listen      string // default 127.0.0.1:8421; "off": no local HTTP server

@@ -14,7 +14,7 @@ func (l *loader) scenario(k keys) Problems {
 	if l.opt.Scenario != "" {
 		path = filepath.Clean(l.opt.Scenario)
 	}
-	if path == "" {
+	if path == "" || l.opt.Recorded {
 		return nil
 	}
 	l.robot.Scenario = path

@@ -59,6 +59,16 @@ var leaseSection = section{
 	},
 }
 
+var recordingSection = section{
+	title: "recording",
+	doc:   "The recording of the last minutes, which is kept when a reflex latches or a question is raised.",
+	fields: []field{
+		{name: "keep", form: formDuration, minimum: 0, maximum: 24 * 3600, doc: "how much of the past is kept, 0s (nothing is recorded) to 24h; default 10m"},
+		{name: "megabytes", form: formInteger, minimum: 1, maximum: 1_000_000, doc: "bound of what is kept, in 1,000,000 bytes; default 256"},
+		{name: "sealed", form: formInteger, minimum: 1, maximum: 1000, doc: "how many sealed situations are kept, the oldest go first; default 20"},
+	},
+}
+
 var linkSection = section{
 	title: "conductor",
 	doc:   "How the robot reaches its conductor's broker.",
@@ -109,6 +119,7 @@ var robotSection = section{
 		{name: "token_file", form: formPath, doc: "file with the bearer token of the HTTP server"},
 		{name: "certificate", form: formPath, doc: "PEM certificate of the HTTP server"},
 		{name: "key", form: formPath, doc: "PEM key of that certificate"},
+		{name: "recording", form: formSection, section: &recordingSection, doc: recordingSection.doc},
 		{name: "autostart", form: formBool, doc: "outputs may move after boot without an operator's start; default false"},
 		{name: "scenario", form: formPath, doc: "board sim: the scenario to play"},
 		{name: "plant", form: formSection, section: &plantSection, doc: plantSection.doc},
@@ -145,4 +156,7 @@ const (
 	defaultBind       = "127.0.0.1:0"
 	defaultCell       = "default"
 	leaseSteps        = 3
+	defaultKeep       = 10 * time.Minute
+	defaultMegabytes  = 256
+	defaultSealed     = 20
 )

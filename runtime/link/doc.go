@@ -1,6 +1,7 @@
 // Package link is the one thing that the spine and the brain share: a sealed
-// segment of memory with the signal table, the outputs, the command mailbox and
-// one ring of records each way, and two pipes by which each wakes the other.
+// segment of memory with the signal table, the outputs, the command mailbox, one
+// ring of records each way and one of traces, and two pipes by which each wakes
+// the other.
 //
 // The spine writes what it knows and never reads it back, so a brain that
 // scribbles over the whole segment harms nobody but itself. What the spine does

@@ -88,7 +88,7 @@ func (s *Segment) PutEvent(e *Event) bool {
 		uint64(e.Kind) | uint64(e.Flags)<<8 | uint64(uint32(e.Index))<<32,
 		uint64(uint32(e.Cause)), math.Float64bits(e.Value), uint64(e.At), uint64(e.Latency), e.Frame,
 	}
-	return s.events.put(&rec)
+	return s.events.put(rec[:])
 }
 
 // TakeEvent takes the oldest event (brain, one goroutine); false when there is
@@ -96,7 +96,7 @@ func (s *Segment) PutEvent(e *Event) bool {
 func (s *Segment) TakeEvent(e *Event) bool {
 	var rec record
 	for range EventCapacity {
-		if !s.events.take(&rec) {
+		if !s.events.take(rec[:]) {
 			return false
 		}
 		*e = Event{
@@ -149,7 +149,7 @@ func (s *Segment) PostRequest(r Request) bool {
 	s.brain.Lock()
 	defer s.brain.Unlock()
 	rec := record{uint64(r.Kind) | uint64(uint32(r.Index))<<32, r.Sequence}
-	return s.requests.put(&rec)
+	return s.requests.put(rec[:])
 }
 
 // TakeRequest takes the oldest request (spine). An unknown kind is handed over
@@ -157,7 +157,7 @@ func (s *Segment) PostRequest(r Request) bool {
 // wake-up: a hostile brain can always make another one.
 func (s *Segment) TakeRequest(r *Request) bool {
 	var rec record
-	if !s.requests.take(&rec) {
+	if !s.requests.take(rec[:]) {
 		return false
 	}
 	*r = Request{Kind: RequestKind(rec[0] & 0xff), Index: int32(rec[0] >> 32), Sequence: rec[1]}

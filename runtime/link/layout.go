@@ -9,7 +9,7 @@ import (
 
 // Version is the layout version of this package. Both processes are the same
 // binary, so it differs only when a binary was replaced under a running spine.
-const Version = 1
+const Version = 2
 
 // Bounds of a layout. Outputs are bounded by the width of Command.HoldMask.
 const (
@@ -19,11 +19,13 @@ const (
 	MaxRules   = 4096
 )
 
-// EventCapacity and RequestCapacity are the sizes of the two rings in records,
-// powers of two.
+// EventCapacity, RequestCapacity and TraceCapacity are the sizes of the rings in
+// records, powers of two. The ring of traces holds eight seconds at a thousand
+// readings a second, which is more than a brain needs to be started again.
 const (
 	EventCapacity   = 4096
 	RequestCapacity = 64
+	TraceCapacity   = 8192
 )
 
 // Layout says how many of each thing the segment holds. Both sides build it
@@ -92,7 +94,7 @@ const (
 
 // offsets are the places of the parts, in words from the start.
 type offsets struct {
-	status, signals, outputs, ports, rules, mailbox, events, requests, total int
+	status, signals, outputs, ports, rules, mailbox, events, requests, traces, total int
 }
 
 func (l Layout) offsets() offsets {
@@ -109,8 +111,9 @@ func (l Layout) offsets() offsets {
 	o.ports = part(l.Ports * portWords)
 	o.rules = part(2 * bitWords(l.Rules))
 	o.mailbox = part(mailboxWords(l.Outputs))
-	o.requests = part(ringWords(RequestCapacity))
-	o.events = part(ringWords(EventCapacity))
+	o.requests = part(ringWords(RequestCapacity, recordWords))
+	o.events = part(ringWords(EventCapacity, recordWords))
+	o.traces = part(ringWords(TraceCapacity, traceWords))
 	o.total = at
 	return o
 }

@@ -2,39 +2,40 @@ package link
 
 import "sync/atomic"
 
-// A ring holds fixed records of eight words between one producer and one
-// consumer. A full ring refuses the new record and counts it.
+// A ring holds fixed records between one producer and one consumer. A full ring
+// refuses the new record and counts it.
 const (
-	recordWords = 8
+	recordWords = 8             // of an event or a request
 	ringHead    = 0             // producer's count of records, a cache line of its own
 	ringTail    = lineWords     // consumer's
 	ringLost    = 2 * lineWords // records refused
 	ringRecords = 3 * lineWords
 )
 
-func ringWords(capacity int) int { return ringRecords + capacity*recordWords }
+func ringWords(capacity, width int) int { return ringRecords + capacity*width }
 
 type record [recordWords]uint64
 
 type ring struct {
 	words    []atomic.Uint64
 	capacity uint64
+	width    int    // words of one record
 	position uint64 // this side's own count: never believed from shared memory once running
 	lost     uint64
 }
 
-func newRing(words []atomic.Uint64, capacity int) ring {
-	return ring{words: words[:ringWords(capacity)], capacity: uint64(capacity)}
+func newRing(words []atomic.Uint64, capacity, width int) ring {
+	return ring{words: words[:ringWords(capacity, width)], capacity: uint64(capacity), width: width}
 }
 
 func (r *ring) slot(position uint64) []atomic.Uint64 {
-	o := ringRecords + int(position&(r.capacity-1))*recordWords
-	return r.words[o : o+recordWords]
+	o := ringRecords + int(position&(r.capacity-1))*r.width
+	return r.words[o : o+r.width]
 }
 
-// put adds a record, or counts it as lost. A consumer that writes nonsense into
+// put adds a record of the ring's width, or counts it as lost. A consumer that writes nonsense into
 // its tail makes the ring look full or empty; it loses records, nothing else.
-func (r *ring) put(rec *record) bool {
+func (r *ring) put(rec []uint64) bool {
 	if r.position-r.words[ringTail].Load() >= r.capacity {
 		r.lost++
 		r.words[ringLost].Store(r.lost)
@@ -51,7 +52,7 @@ func (r *ring) put(rec *record) bool {
 
 // take copies the next record out. If the producer's head makes no sense the
 // ring is taken to be empty from there on.
-func (r *ring) take(rec *record) bool {
+func (r *ring) take(rec []uint64) bool {
 	head := r.words[ringHead].Load()
 	waiting := head - r.position
 	if waiting == 0 {

@@ -25,6 +25,8 @@ type Segment struct {
 
 	events   ring
 	requests ring
+	traces   ring
+	gapTold  uint64     // spine: of the lost traces, those that a gap told of
 	lastPost uint64     // spine: sequence of the last command taken
 	brain    sync.Mutex // brain: PostCommand and PostRequest come from many goroutines
 }
@@ -88,6 +90,7 @@ func Attach(f *os.File, l Layout) (*Segment, error) {
 		}
 	}
 	s.events.resumeConsumer()
+	s.traces.resumeConsumer()
 	s.requests.resumeProducer()
 	return s, nil
 }
@@ -119,8 +122,9 @@ func mapSegment(f *os.File, l Layout) (*Segment, error) {
 	s := &Segment{layout: l, at: o, file: f, memory: m}
 	// Page aligned, so the 64-bit atomics are aligned on 32-bit machines too.
 	s.words = unsafe.Slice((*atomic.Uint64)(unsafe.Pointer(&m[0])), o.total)
-	s.events = newRing(s.words[o.events:], EventCapacity)
-	s.requests = newRing(s.words[o.requests:], RequestCapacity)
+	s.events = newRing(s.words[o.events:], EventCapacity, recordWords)
+	s.requests = newRing(s.words[o.requests:], RequestCapacity, recordWords)
+	s.traces = newRing(s.words[o.traces:], TraceCapacity, traceWords)
 	return s, nil
 }
 
@@ -144,7 +148,7 @@ func (s *Segment) Close() error {
 	}
 	err := unix.Munmap(s.memory)
 	s.memory, s.words = nil, nil
-	s.events, s.requests = ring{}, ring{}
+	s.events, s.requests, s.traces = ring{}, ring{}, ring{}
 	if cerr := s.file.Close(); err == nil {
 		err = cerr
 	}

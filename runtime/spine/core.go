@@ -132,6 +132,7 @@ func (c *core) start(now time.Duration, latches []int) {
 	c.status.SpineStart = now
 	c.table.Start(now)
 	c.windows.Start(now, c.slots)
+	c.trace(link.TraceStart, now, len(c.outputs), 0, 0)
 	for i := range c.signals {
 		c.reflex.Await(i, true)
 	}
@@ -139,9 +140,11 @@ func (c *core) start(now time.Duration, latches []int) {
 	c.showWindows(^uint64(0), now)
 	for _, rule := range latches {
 		c.reflex.Restore(rule)
+		c.trace(link.TraceRestore, now, rule, 0, 0)
 		c.segment.StoreRule(rule, false, true)
 	}
 	c.reflex.Evaluate(now, c.slots)
+	c.trace(link.TraceEvaluate, now, 0, 0, 0)
 	c.eventAt, c.eventFrame = now, 0
 	c.takeMoves()
 	c.settle(now)
@@ -153,6 +156,7 @@ func (c *core) start(now time.Duration, latches []int) {
 // where it is a rate with the second reading.
 func (c *core) seen(signal int) {
 	c.reflex.Await(signal, false)
+	c.trace(link.TraceSeen, c.eventAt, signal, 0, 0)
 	if c.unseen--; c.unseen == 0 {
 		c.dirty = true // outputs are not waiting any more
 	}
@@ -161,6 +165,9 @@ func (c *core) seen(signal int) {
 // reading takes one value of a signal. The rules see it at the next frame.
 func (c *core) reading(signal int, value float64, at time.Duration) {
 	before := c.table.Validity(signal)
+	if c.marked[signal] && at >= c.table.At(signal) {
+		c.traceReading(link.TraceOvertook, at, signal, 0)
+	}
 	if !c.table.Set(hal.Reading{Signal: signal, Value: value, At: at}) && c.table.At(signal) != at {
 		return // older than what is there
 	}
@@ -215,8 +222,9 @@ func (c *core) frame(now, at time.Duration, number uint64) {
 	c.eventAt, c.eventFrame = at, number
 	c.status.Cycles++
 	c.showWindows(c.windows.Update(at, c.changed, c.slots), at)
-	for _, slot := range c.changed {
+	for i, slot := range c.changed {
 		c.reflex.Changed(now, slot, c.slots)
+		c.traceReading(link.TraceReading, now, slot, last(i, c.changed))
 	}
 	if c.takeMoves() || c.dirty {
 		c.settle(now)
@@ -237,6 +245,7 @@ func (c *core) tick(now time.Duration) {
 	}
 	if due, ok := c.reflex.NextDeadline(); ok && due <= now {
 		c.reflex.Tick(now)
+		c.trace(link.TraceTick, now, 0, 0, 0)
 		c.takeMoves()
 		c.dirty = true // the controlled part of a stop ends without a move
 	}
@@ -297,6 +306,7 @@ func (c *core) move(m *reflex.Transition) {
 		e.Kind = link.EventLatch
 		c.notes.latched(m.Rule, false)
 	}
+	c.trace(link.TraceMove, c.eventAt, m.Rule, 0, uint8(m.Kind))
 	c.segment.StoreRule(m.Rule, c.reflex.Active(m.Rule), c.reflex.Latched(m.Rule))
 	c.tell(&e)
 }

@@ -127,6 +127,7 @@ func (c *core) clear(now time.Duration, rule int, by []byte) link.Reason {
 		if rule >= 0 && i != rule || !c.reflex.Latched(i) {
 			continue
 		}
+		c.trace(link.TraceClear, now, i, 0, 0)
 		if err := c.reflex.Clear(i); err != nil {
 			answer = link.ReasonStillTrue
 			continue

@@ -16,8 +16,9 @@ func (c *core) settle(now time.Duration) {
 		if !c.pass() {
 			return
 		}
-		for _, slot := range c.touched {
+		for i, slot := range c.touched {
 			c.reflex.Changed(now, slot, c.slots)
+			c.trace(link.TraceOutput, now, slot-len(c.signals), c.slots[slot], last(i, c.touched))
 		}
 		c.takeMoves()
 	}
@@ -27,6 +28,7 @@ func (c *core) settle(now time.Duration) {
 		o := slot - len(c.signals)
 		c.want[o] = c.safe(o, link.WhoReflex)
 		c.slots[slot] = c.want[o].value
+		c.trace(link.TraceSettled, now, o, c.want[o].value, 0)
 	}
 }
 

@@ -1,0 +1,178 @@
+package record
+
+import (
+	"errors"
+	"log/slog"
+	"path/filepath"
+	"time"
+
+	"dancer/storage/recording"
+)
+
+// sink is one thing that is written to: the file that the operator asked for, or
+// the ring.
+type sink struct {
+	r      *Recorder
+	log    *slog.Logger
+	file   *recording.File
+	ring   *recording.Ring // nil: the file is all there is
+	told   bool            // where the question stands
+	failed time.Duration   // when the disk last failed
+	silent bool            // its failure was said
+	missed uint64          // messages since then
+	seals  int             // deleted, as far as it was said
+}
+
+// newFile begins the recording that the operator asked for.
+func (r *Recorder) newFile(path string) *sink {
+	s := &sink{r: r, log: r.config.Log.With("recording", path)}
+	create, err := r.creator()
+	if err == nil {
+		s.file, err = create(path, 0)
+	}
+	if err != nil {
+		s.file = nil
+		s.log.Error("nothing is recorded there", "error", err)
+	}
+	return s
+}
+
+// creator makes files that share the memory of one packer, one at a time.
+func (r *Recorder) creator() (func(path string, part int) (*recording.File, error), error) {
+	packer, err := recording.NewPacker()
+	if err != nil {
+		return nil, err
+	}
+	return func(path string, part int) (*recording.File, error) {
+		h := r.config.Header
+		h.Part = part
+		return recording.Create(path, packer, h, r.attachments(), r.topics)
+	}, nil
+}
+
+// newRing opens the ring of the last minutes. What cannot be opened now is tried
+// again with the first message after a while.
+func (r *Recorder) newRing(now time.Duration) *sink {
+	folder := filepath.Join(r.config.Folder, recentName)
+	s := &sink{r: r, log: r.config.Log.With("recording", folder)}
+	create, err := r.creator()
+	if err == nil {
+		settings := r.config.Robot.Recording
+		s.ring, err = recording.OpenRing(recording.RingOptions{
+			Folder: folder, Sealed: filepath.Join(r.config.Folder, sealedName),
+			Keep: settings.Keep, Limit: settings.Bytes, Seals: settings.Sealed,
+			Create: create, Wall: r.config.Wall,
+		}, now)
+	}
+	if err != nil {
+		s.log.Error("the last minutes are not recorded", "error", err)
+		return s
+	}
+	s.begin(now)
+	return s
+}
+
+// begin turns the ring to a new file.
+func (s *sink) begin(now time.Duration) {
+	if err := s.ring.Turn(now); err != nil {
+		s.fail(now, err)
+		return
+	}
+	s.file, s.told = s.ring.File(), false
+	if s.silent {
+		s.silent = false
+		s.log.Info("recording goes on", "missed", s.missed)
+		s.put(s.r.index[TopicGap], now, s.r.encoded(Gap{now, GapAll, s.missed, reasonDisk}))
+		s.missed = 0
+	}
+}
+
+// turn goes on in a new file when it is time to. It is called before a decision,
+// so that no file begins between a decision and what followed from it.
+func (s *sink) turn(now time.Duration) {
+	if s.ring != nil && s.file != nil && s.ring.Due(now) {
+		s.begin(now)
+	}
+}
+
+func (s *sink) put(topic int, at time.Duration, data []byte) {
+	if s.file == nil {
+		s.missed++
+		return
+	}
+	s.check(at, s.file.Write(topic, s.r.config.Header.LogTime(at), data))
+}
+
+// sync puts everything so far on the disk.
+func (s *sink) sync(now time.Duration, topic int, data []byte) {
+	if s.file == nil {
+		return
+	}
+	if s.ring != nil && s.ring.Overdue(now) {
+		s.begin(now) // nothing decides any more
+	}
+	if s.file != nil {
+		s.check(now, s.file.Sync(topic, s.r.config.Header.LogTime(now), data))
+	}
+}
+
+// check ends a recording that its disk refuses.
+func (s *sink) check(now time.Duration, err error) {
+	if errors.Is(err, recording.ErrTooLong) {
+		s.log.Warn("a message is missing in the recording", "error", err)
+		return
+	}
+	if err != nil {
+		s.fail(now, err)
+	}
+}
+
+// fail is said once; the ring tries again.
+func (s *sink) fail(now time.Duration, err error) {
+	s.failed = now
+	if !s.silent {
+		s.log.Error("recording stops; everything else goes on", "error", err)
+	}
+	s.silent = true
+	if s.ring != nil {
+		s.ring.Fail(now)
+	} else if s.file != nil {
+		_ = s.file.Abandon() // the error that matters came before
+	}
+	s.file = nil
+}
+
+func (s *sink) tryAgain(now time.Duration) {
+	if s.ring != nil && s.file == nil && now-s.failed >= tryAgain {
+		s.begin(now)
+	}
+}
+
+func (s *sink) seal(now time.Duration, cause string) {
+	if s.ring == nil {
+		return
+	}
+	folder, err := s.ring.Seal(now, cause)
+	if err != nil {
+		s.log.Error("seal recording", "cause", cause, "error", err)
+		return
+	}
+	s.log.Info("sealed", "cause", cause, "folder", folder)
+	if lost := s.ring.SealsLost(); lost != s.seals {
+		s.seals = lost
+		s.log.Warn("the oldest sealed recording was deleted: there are too many", "kept", s.r.config.Robot.Recording.Sealed, "deleted", lost)
+	}
+}
+
+func (s *sink) close(now time.Duration) {
+	var err error
+	switch {
+	case s.ring != nil:
+		err = s.ring.Close(now)
+	case s.file != nil:
+		err = s.file.Close()
+	}
+	if err != nil {
+		s.log.Error("end recording", "error", err)
+	}
+}
