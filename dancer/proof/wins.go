@@ -47,11 +47,11 @@ func winners(q *questions, o Options) []Finding {
 	return c.findings
 }
 
-// twin refutes an action whose outputs are those of an earlier one: an option
-// that is both has the earlier one's name.
+// twin refutes an action that sets the same as another one: an option that is
+// both goes by the name that comes first in the alphabet.
 func (c *contest) twin(i int) {
-	for j := range i {
-		if sameSettings(c.m, i, j) {
+	for j := range c.m.Actions {
+		if c.m.Actions[j].Name < c.m.Actions[i].Name && sameSettings(c.m, i, j) {
 			c.findings[i].Answer = Refuted
 			c.findings[i].Example = &Example{Option: c.m.Actions[j].Name}
 			c.open--

@@ -22,11 +22,11 @@ func TestWins(t *testing.T) {
 	s.values = append(s.values, dancer.Value{Name: "task"})
 	s.impact = append(s.impact, "10 * drive")
 	s.actions = append(s.actions,
-		dancer.Action{Name: "cruise", Set: []reflex.Setting{set(0, 0.5)}},      // as patrol
+		dancer.Action{Name: "roam", Set: []reflex.Setting{set(0, 0.5)}},        // as patrol, whose name comes first
 		dancer.Action{Name: "mope", Set: []reflex.Setting{set(0, 0.1)}},        // for when patrol is too fast
 		dancer.Action{Name: "reckless", Set: []reflex.Setting{set(0, 0.0001)}}, // never better than halt or mope
 	)
-	want := map[string]proof.Answer{"patrol": proof.Proved, "halt": proof.Proved, "cruise": proof.Refuted, "mope": proof.Proved, "reckless": proof.Undecided}
+	want := map[string]proof.Answer{"patrol": proof.Proved, "halt": proof.Proved, "roam": proof.Refuted, "mope": proof.Proved, "reckless": proof.Undecided}
 	m := s.manual(t)
 	var p partner.Partner
 	for _, f := range run(t, s, proof.Wins, withForecast(proof.Options{States: 300})) {
