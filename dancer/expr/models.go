@@ -166,8 +166,8 @@ func stoppingDistance(f formula, x []program.Value) program.Value {
 	return f.stopped(f.Unary(program.Absolute, x[0]), x[1], x[2], x[3])
 }
 
-// safeDistance is definition 1 of the paper: both drive the same way, and the one
-// in front brakes as hard as it can. The one behind counts as standing where it
+// safeDistance is the paper's longitudinal distance in the same direction: both
+// drive the same way, and the one in front brakes as hard as it can. The one behind counts as standing where it
 // backs away. A front that comes nearer is another case (safe_distance_opposite):
 // a front speed below 0 has no value here.
 func safeDistance(f formula, x []program.Value) program.Value {
@@ -175,15 +175,15 @@ func safeDistance(f formula, x []program.Value) program.Value {
 	return f.above0(f.subtract(f.stopped(rear, x[2], x[3], x[4]), f.braked(front, x[5])))
 }
 
-// safeDistanceOpposite is definition 2 of the paper: they drive towards each
-// other, each accelerates for the response time and then brakes. Speeds count by
+// safeDistanceOpposite is the paper's longitudinal distance in opposite directions:
+// they drive towards each other, each accelerates for the response time and then brakes. Speeds count by
 // their amount.
 func safeDistanceOpposite(f formula, x []program.Value) program.Value {
 	one, other := f.Unary(program.Absolute, x[0]), f.Unary(program.Absolute, x[1])
 	return f.add(f.stopped(one, x[2], x[3], x[4]), f.stopped(other, x[2], x[3], x[5]))
 }
 
-// safeLateralDistance is definition 6 of the paper. Speeds are positive to the
+// safeLateralDistance is the paper's lateral distance. Speeds are positive to the
 // right, so the left one nears at +v and the right one at -v. One that still
 // draws away after the response gets no credit for it: it may stop at once.
 func safeLateralDistance(f formula, x []program.Value) program.Value {
