@@ -112,6 +112,9 @@ func newCore(r *config.Robot, segment *link.Segment, d driver, n notebook, clock
 		autostart: r.Autostart,
 	}
 	c.table = hal.NewSignalTableOver(c.slots, m.Measured())
+	for i := c.table.Len(); i < lay.Signals; i++ {
+		c.slots[i] = math.NaN()
+	}
 	c.onExpired = c.expired
 	for i := range c.outputs {
 		c.want[i] = c.safe(i, link.WhoSafe)
@@ -131,12 +134,10 @@ func newCommand(outputs int) link.Command {
 func (c *core) start(now time.Duration, latches []int) {
 	c.status.SpineStart = now
 	c.table.Start(now)
-	c.windows.Start(now, c.slots)
 	for i := range c.signals {
 		c.reflex.Await(i, true)
 	}
 	c.unseen = len(c.signals)
-	c.showWindows(^uint64(0), now)
 	for _, rule := range latches {
 		c.reflex.Restore(rule)
 		c.segment.StoreRule(rule, false, true)
@@ -144,6 +145,8 @@ func (c *core) start(now time.Duration, latches []int) {
 	c.reflex.Evaluate(now, c.slots)
 	c.eventAt, c.eventFrame = now, 0
 	c.takeMoves()
+	c.windows.Start(now, c.slots) // the rules see them in the first frame, like readings
+	c.showWindows(^uint64(0), now)
 	c.settle(now)
 	c.flush()
 }
