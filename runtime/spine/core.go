@@ -219,7 +219,11 @@ func (c *core) frame(now, at time.Duration, number uint64) {
 	c.status.Cycles++
 	c.showWindows(c.windows.Update(at, c.changed, c.slots), at)
 	for _, slot := range c.changed {
-		c.reflex.Changed(now, slot, c.slots)
+		if c.validity(slot) == hal.Stale {
+			c.reflex.Lost(now, slot, c.slots)
+		} else {
+			c.reflex.Changed(now, slot, c.slots)
+		}
 	}
 	if c.takeMoves() || c.dirty {
 		c.settle(now)
