@@ -118,6 +118,7 @@ func TestEvaluationDoesNotAllocate(t *testing.T) {
 		slots[int(now/time.Millisecond)%24] = float64(now/time.Millisecond%7) * 40
 		slots[5] = math.NaN()
 		table.Evaluate(now, slots)
+		table.Lost(now, 5, slots)
 		slots[5] = 1
 		table.Changed(now, 5, slots)
 		table.Tick(now)

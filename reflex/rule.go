@@ -33,7 +33,7 @@ type Rule struct {
 	Latch    bool          // stays until an operator clears it, and When must be false by then
 	Stop     StopCategory  // default Stop2
 	Debounce time.Duration // When must hold this long before the rule fires; invalid inputs too; 0: at once
-	Confirm  int           // consecutive evaluations on new readings needed; 0 and 1: at once
+	Confirm  int           // consecutive evaluations on new readings needed; 0 and 1: at once; see Table.Lost
 
 	// Controlled is, for Stop1 alone, how long the outputs keep the values of Set
 	// before they go to their safe values; 0: DefaultControlled.

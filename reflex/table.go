@@ -109,6 +109,20 @@ func (t *Table) Changed(now time.Duration, slot int, slots []float64) {
 	t.settle()
 }
 
+// Lost is Changed for a slot that is invalid because its readings have stopped,
+// or its device is gone: Confirm waits for no more of them. Debounce applies.
+func (t *Table) Lost(now time.Duration, slot int, slots []float64) {
+	t.Changed(now, slot, slots)
+	for w, mask := range t.strict[slot*t.words : (slot+1)*t.words] {
+		for mask &= t.word[w].pending; mask != 0; mask &= mask - 1 {
+			i := w<<6 | bits.TrailingZeros64(mask)
+			t.states[i].readings = max(t.states[i].readings, t.rules[i].Confirm)
+			t.step(i, now, slots, false)
+		}
+	}
+	t.settle()
+}
+
 // attention gives the rules that have something to do.
 func (w *stateOfWords) attention() uint64 {
 	return (w.condition&^w.waiting ^ w.active) | w.pending | w.stopping

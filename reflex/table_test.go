@@ -188,6 +188,40 @@ func TestConfirmCountsReadings(t *testing.T) {
 	b.active(true, "three readings in a row")
 }
 
+// A signal that has stopped gives no more readings to count.
+func TestConfirmDoesNotWaitForWhatIsLost(t *testing.T) {
+	b := newBench(t,
+		rule(t, scope(t), reflex.Rule{Name: "sure", Set: stop(), Stop: reflex.Stop2, Confirm: 3, Debounce: 5 * ms}, "range < 0.30 m && smoke > 5", "smoke > 50"),
+		rule(t, scope(t), reflex.Rule{Name: "other", Set: stop(), Stop: reflex.Stop2, Confirm: 3}, "bumper", ""))
+	b.set(rangeSlot, math.NaN())
+	b.table.Tick(b.now + 5*ms)
+	b.active(false, "one invalid reading, which others may follow")
+	b.set(rangeSlot, 1)
+	lose := func(slot int) {
+		b.now += 10 * ms
+		b.slots[slot] = math.NaN()
+		b.table.Lost(b.now, slot, b.slots)
+	}
+	lose(rangeSlot)
+	b.active(false, "the debounce runs")
+	b.set(rangeSlot, 1)
+	b.table.Tick(b.now + 5*ms)
+	b.active(false, "it came back in time")
+	lose(rangeSlot)
+	if due, ok := b.table.NextDeadline(); !ok || due != b.now+5*ms {
+		t.Errorf("deadline %v %v, want the end of the debounce", due, ok)
+	}
+	b.table.Tick(b.now + 5*ms)
+	b.active(true, "lost")
+	if b.table.Active(1) {
+		t.Error("a rule fired that does not read it")
+	}
+	lose(bumperSlot)
+	if !b.table.Active(1) {
+		t.Error("without a debounce it fires at once")
+	}
+}
+
 func TestConfirmAndDebounceLeaveNoStaleDeadline(t *testing.T) {
 	b := newBench(t, rule(t, scope(t), reflex.Rule{Name: "stop", Set: stop(), Stop: reflex.Stop2, Confirm: 2, Debounce: 5 * ms}, "bumper", ""))
 	b.set(bumperSlot, 1)

@@ -34,6 +34,7 @@ type reading struct {
 	is       bool // there is one
 	end      bool
 	overtook bool
+	lost     bool  // the readings have stopped
 	slot     int32 // of the signal, -1 for a name that the manual does not have
 	now      time.Duration
 	value    float64 // as rules read it: NaN unless it is valid
@@ -194,6 +195,7 @@ func (w *maker) slow(data []byte, out *reading) error {
 		return err
 	}
 	*out = reading{is: true, end: m.End, overtook: m.Kind != "", slot: w.slot([]byte(m.Name)), now: m.Monotonic, value: math.NaN()}
+	out.lost = m.Validity == lost
 	if m.Usable() {
 		out.value = *m.Value
 	}
@@ -218,8 +220,11 @@ func (w *maker) quick(data []byte, out *reading) bool {
 	if number := `,"value":`; bytes.HasPrefix(q.rest, []byte(number)) {
 		value = q.number(number)
 	}
-	if string(q.word(`,"validity":"`)) == valid {
+	switch string(q.word(`,"validity":"`)) {
+	case valid:
 		out.value = value
+	case lost:
+		out.lost = true
 	}
 	if kind := `,"kind":"`; bytes.HasPrefix(q.rest, []byte(kind)) {
 		q.word(kind)
@@ -229,7 +234,7 @@ func (w *maker) quick(data []byte, out *reading) bool {
 	return !q.bad && string(q.rest) == "}"
 }
 
-var valid = hal.Valid.String()
+var valid, lost = hal.Valid.String(), hal.Stale.String()
 
 // scanner takes known text from the front of a message.
 type scanner struct {

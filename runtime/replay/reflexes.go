@@ -20,9 +20,15 @@ type reflexes struct {
 	outputs map[string]int
 	rules   map[string]int
 	slots   []float64
-	changed []int               // slots of the frame or pass in hand
+	changed []change            // slots of the frame or pass in hand
 	moves   []reflex.Transition // made and not yet seen in the recording
 	scratch [64]reflex.Transition
+}
+
+// change is a slot with a new value, or one whose readings have stopped.
+type change struct {
+	slot int
+	lost bool
 }
 
 func newReflexes(m *dancer.Manual) reflexes {
@@ -59,7 +65,7 @@ func (x *reflexes) reading(r *run, m *reading) {
 	}
 	x.expect(r, m.now)
 	x.slots[m.slot] = m.value
-	x.changed = append(x.changed, int(m.slot))
+	x.changed = append(x.changed, change{int(m.slot), m.lost})
 	if m.end {
 		x.look(m.now)
 	}
@@ -67,8 +73,12 @@ func (x *reflexes) reading(r *run, m *reading) {
 
 // look tells the table of the slots that have changed.
 func (x *reflexes) look(now time.Duration) {
-	for _, slot := range x.changed {
-		x.table.Changed(now, slot, x.slots)
+	for _, c := range x.changed {
+		if c.lost {
+			x.table.Lost(now, c.slot, x.slots)
+		} else {
+			x.table.Changed(now, c.slot, x.slots)
+		}
 	}
 	x.changed = x.changed[:0]
 	x.collect()
@@ -156,7 +166,7 @@ func (x *reflexes) output(r *run, kind link.TraceKind, m *record.Trace) {
 		return
 	}
 	x.expect(r, m.Monotonic)
-	x.changed = append(x.changed, slot)
+	x.changed = append(x.changed, change{slot: slot})
 	if m.End {
 		x.look(m.Monotonic)
 	}

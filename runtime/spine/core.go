@@ -112,6 +112,9 @@ func newCore(r *config.Robot, segment *link.Segment, d driver, n notebook, clock
 		autostart: r.Autostart,
 	}
 	c.table = hal.NewSignalTableOver(c.slots, m.Measured())
+	for i := c.table.Len(); i < lay.Signals; i++ {
+		c.slots[i] = math.NaN()
+	}
 	c.onExpired = c.expired
 	for i := range c.outputs {
 		c.want[i] = c.safe(i, link.WhoSafe)
@@ -131,13 +134,11 @@ func newCommand(outputs int) link.Command {
 func (c *core) start(now time.Duration, latches []int) {
 	c.status.SpineStart = now
 	c.table.Start(now)
-	c.windows.Start(now, c.slots)
 	c.trace(link.TraceStart, now, len(c.outputs), 0, 0)
 	for i := range c.signals {
 		c.reflex.Await(i, true)
 	}
 	c.unseen = len(c.signals)
-	c.showWindows(^uint64(0), now)
 	for _, rule := range latches {
 		c.reflex.Restore(rule)
 		c.trace(link.TraceRestore, now, rule, 0, 0)
@@ -147,6 +148,8 @@ func (c *core) start(now time.Duration, latches []int) {
 	c.trace(link.TraceEvaluate, now, 0, 0, 0)
 	c.eventAt, c.eventFrame = now, 0
 	c.takeMoves()
+	c.windows.Start(now, c.slots) // the rules see them in the first frame, like readings
+	c.showWindows(^uint64(0), now)
 	c.settle(now)
 	c.flush()
 }
@@ -223,7 +226,11 @@ func (c *core) frame(now, at time.Duration, number uint64) {
 	c.status.Cycles++
 	c.showWindows(c.windows.Update(at, c.changed, c.slots), at)
 	for i, slot := range c.changed {
-		c.reflex.Changed(now, slot, c.slots)
+		if c.validity(slot) == hal.Stale {
+			c.reflex.Lost(now, slot, c.slots)
+		} else {
+			c.reflex.Changed(now, slot, c.slots)
+		}
 		c.traceReading(link.TraceReading, now, slot, last(i, c.changed))
 	}
 	if c.takeMoves() || c.dirty {

@@ -321,6 +321,24 @@ func TestStaleSignalFires(t *testing.T) {
 	}
 }
 
+// A rule that confirms fires all the same when readings stop, by time or because
+// the port is gone; a single invalid reading has to be confirmed.
+func TestConfirmOfASignalThatIsLost(t *testing.T) {
+	const rule = `  - {name: sure, when: "range < 1 m", set: {drive: 0}, confirm: 3}` + "\n" +
+		`  - {name: slow, when: "mean(range, 1s) < 1 m", set: {drive: 0}, confirm: 3}` + "\n"
+	b := looking(t, rule)
+	b.feed(sigRange, 99)
+	b.active(ruleMore, false, "one reading out of range")
+	b.feed(sigRange, 2)
+	b.until(b.now + 5*time.Second)
+	b.active(ruleMore, true, "stale")
+	b.active(ruleMore+1, true, "what looks back at it")
+	b = looking(t, rule)
+	b.invalidate(sigRange, b.now)
+	b.frame(b.now, b.now, 0)
+	b.active(ruleMore, true, "the port is gone")
+}
+
 func TestDebounceByDeadline(t *testing.T) {
 	b := moving(t)
 	b.feed(sigSoft, 1)

@@ -13,11 +13,16 @@ func (c *core) trace(kind link.TraceKind, now time.Duration, index int, value fl
 	c.segment.PutTrace(&link.Trace{Kind: kind, Flags: flags, Index: int32(index), Value: value, At: now, Now: now})
 }
 
-// traceReading tells the newest reading of a signal as it stands in the table.
+// traceReading tells the newest reading of a signal as it stands in the table, or
+// what a derived one is now.
 func (c *core) traceReading(kind link.TraceKind, now time.Duration, signal int, end uint8) {
+	value := c.slots[signal]
+	if signal < c.table.Len() {
+		value = c.table.Raw(signal)
+	}
 	c.segment.PutTrace(&link.Trace{
-		Kind: kind, Flags: uint8(c.table.Validity(signal)) | end, Index: int32(signal),
-		Value: c.table.Raw(signal), At: c.table.At(signal), Now: now,
+		Kind: kind, Flags: uint8(c.validity(signal)) | end, Index: int32(signal),
+		Value: value, At: c.stamp(signal), Now: now,
 	})
 }
 
