@@ -155,7 +155,8 @@ func TestModelErrorScales(t *testing.T) {
 }
 
 // TestModelErrorLeavesOut: what crosses a change of the outputs, an invalid
-// reading or a clock that goes back is never a residual.
+// reading or a clock that goes back is never a residual. The errors are small
+// enough to be no jumps, and large enough to widen.
 func TestModelErrorLeavesOut(t *testing.T) {
 	tests := []struct {
 		name string
@@ -163,11 +164,11 @@ func TestModelErrorLeavesOut(t *testing.T) {
 	}{
 		{"a command", func(i int, w *world, _ *time.Duration) {
 			w.drive = 1 - w.drive
-			w.x += 5
+			w.x += 0.05
 		}},
 		{"a reflex that came and went", func(i int, w *world, since *time.Duration) {
 			*since = w.now - step/2
-			w.x += 5
+			w.x += 0.05
 		}},
 	}
 	for _, test := range tests {
@@ -193,7 +194,7 @@ func TestModelErrorLeavesOut(t *testing.T) {
 		slots := w.slots()
 		if i%3 == 2 {
 			slots[0] = math.NaN()
-			w.x += 7 // and the next valid one is somewhere else
+			w.x += 0.05 // and the next valid one is somewhere else
 		}
 		e.Feed(w.now, slots, nil, 0)
 		w.tick(0)
@@ -205,13 +206,69 @@ func TestModelErrorLeavesOut(t *testing.T) {
 	w = &world{x: 50, z: 50}
 	for range 10 {
 		feed(e, w, 10, constant(0))
-		w.now, w.x = 0, 90
+		w.now, w.x = w.now-step*3/2, w.x+0.03
 	}
 	if f := e.Figures()[0]; f.Residuals == 0 || math.Abs(f.High) > 1e-9 {
 		t.Errorf("a clock that went back: %+v", f)
 	}
 	if got := e.Feed(time.Hour, []float64{1}, nil, 0); got != nil {
 		t.Errorf("too few slots: %+v", got)
+	}
+}
+
+// TestModelErrorOfDelayedOutputs: a reading that was taken before the outputs
+// changed and comes after it is no start for a prediction.
+func TestModelErrorOfDelayedOutputs(t *testing.T) {
+	e := dancer.NewModelError(parseManual(t, driftManual))
+	const tick = step / 10
+	x, drive, changed := []float64{50}, 0.0, time.Duration(0) // x at every tick
+	for i := range 6000 {
+		now := time.Duration(i) * tick
+		if i%50 == 1 { // commanded right after a cycle
+			drive, changed = 0.4-drive, now
+		}
+		if i%10 == 0 { // the reading is 150 ms old
+			e.Feed(now, []float64{x[max(0, i-15)], 2, 50, drive}, []time.Duration{15 * tick, 0, 0}, changed)
+		}
+		x = append(x, x[i]-0.02*drive)
+	}
+	if f := e.Figures()[0]; f.Residuals < 100 || math.Abs(f.Low) > 1e-9 || math.Abs(f.High) > 1e-9 {
+		t.Errorf("%+v", f)
+	}
+}
+
+// TestModelErrorOfCrowdedCycles: cycles 10 ms apart, after one that was late, do
+// not blow up the noise of a sensor to ten times its size a step.
+func TestModelErrorOfCrowdedCycles(t *testing.T) {
+	e := dancer.NewModelError(parseManual(t, driftManual))
+	random := rand.New(rand.NewPCG(6, 6))
+	now := time.Duration(0)
+	for range 500 {
+		for _, pause := range []time.Duration{90 * time.Millisecond, 10 * time.Millisecond} {
+			now += pause
+			e.Feed(now, []float64{50 + 0.004*random.Float64(), 2, 50, 0}, nil, 0)
+		}
+	}
+	if f := e.Figures()[0]; f.Residuals < 100 || f.Widened != f.Declared {
+		t.Errorf("%+v", f)
+	}
+}
+
+// TestModelErrorNarrowsSlowly: an error that falls bit by bit gives few versions.
+func TestModelErrorNarrowsSlowly(t *testing.T) {
+	e := dancer.NewModelError(parseManual(t, driftManual))
+	w := &world{x: 50, z: 50}
+	var last *dancer.Widening
+	versions := 0
+	for i := range 2500 {
+		e.Feed(w.now, w.slots(), nil, 0)
+		if v := e.Widening(); v != last {
+			last, versions = v, versions+1
+		}
+		w.tick(max(0, 0.08-0.00004*float64(i)))
+	}
+	if versions < 2 || versions > 12 {
+		t.Errorf("%d versions", versions)
 	}
 }
 
@@ -329,7 +386,10 @@ func TestWideningActs(t *testing.T) {
 		t.Error("the manual was changed")
 	}
 	// One step: tier 2 sees it as well.
-	in = parseInput(t, m, []string{"range=0.26 smoke=0 people=1 | drive=0.5 brake=0 extinguisher=0"})
+	in = parseInput(t, m, []string{"range=0.29 smoke=0 people=1 | drive=0.5 brake=0 extinguisher=0"})
+	if d := decideAndReplay(t, m, in); d.Tier != 3 {
+		t.Errorf("tier %d with the manual's disturbance", d.Tier)
+	}
 	in.Widening = &dancer.Widening{Version: 1, Ranges: []dancer.DisturbanceRange{{Signal: "range", Minimum: -0.06, Maximum: 0.01}}}
 	if d := decideAndReplay(t, m, in); d.Tier != 2 || d.Assessments[0].Indices[0].Worst >= 4 {
 		t.Errorf("tier %d, %+v", d.Tier, d.Assessments[0].Indices[0])
