@@ -1,10 +1,12 @@
 // Package partner forecasts and plays the adversary. It rolls the manual's model
-// forward for every option under disturbances: first the corner cases, then
-// seeded samples, then a greedy adversary, until the budget of roll-outs is spent,
-// and says per value what is the worst and what is to be expected.
+// forward for every option under disturbances: first the corner cases, then a
+// greedy adversary, then seeded samples, until the budget of roll-outs is spent or
+// the caller cuts it short, and says per value what is the worst and what is to be
+// expected.
 //
 // It may import dancer and reflex/program, and the standard library. It is pure:
-// the same arguments give the same assessments to the last bit on every machine.
+// the same arguments give the same assessments to the last bit on every machine,
+// and a forecast that was cut short is the one whose budget is what it completed.
 //
 // What must never happen here: I/O, a clock, randomness other than from the
 // seed, an allocation per roll-out, a choice between options (that is the

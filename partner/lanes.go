@@ -89,10 +89,10 @@ func (p *Partner) draw(first, n int) {
 			for i := range ds {
 				at := (step*len(ds)+i)*wide + l
 				switch {
+				case step > 0 && (r < p.plan.corners || r%2 == 0):
+					p.drawn[at] = p.drawn[at-len(ds)*wide]
 				case r < p.plan.corners:
 					p.drawn[at] = p.plan.corner(&ds[i], r, i, p.seed)
-				case step > 0 && r%2 == 0:
-					p.drawn[at] = p.drawn[at-len(ds)*wide]
 				default:
 					p.drawn[at] = source.between(ds[i].Minimum, ds[i].Maximum)
 				}
@@ -242,6 +242,10 @@ func (s *lanes) notice(p *Partner, r *report, o int) {
 func (s *lanes) margins(p *Partner, r *report, o int) []float64 {
 	from, to := o*s.each, (o+1)*s.each
 	margin := s.margin[from:to]
+	if s.each == 1 {
+		margin[0] = s.low[o]
+		return margin
+	}
 	fill(margin, r.still)
 	for i, v := range s.model.looked {
 		value := &p.m.Values[v]

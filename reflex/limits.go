@@ -49,10 +49,13 @@ func (t *tally) condition() bool {
 	return t.count[invalid] > 0 || (t.count[broken] == 0) != t.negated
 }
 
-// look evaluates the limits of a slot.
-func (l *limits) look(slot int, value float64, words []stateOfWords) {
-	if !l.windows[slot].holds(value) {
-		l.move(slot, value, words)
+// look evaluates the limits of some slots.
+func (l *limits) look(read []int, slots []float64, words []stateOfWords) {
+	windows := l.windows
+	for _, s := range read {
+		if value := slots[s]; !windows[s].holds(value) {
+			l.move(s, value, words)
+		}
 	}
 }
 

@@ -77,9 +77,7 @@ type state struct {
 // NaN where invalid. It counts as a new reading for every rule with Confirm.
 func (t *Table) Evaluate(now time.Duration, slots []float64) {
 	t.now = now
-	for _, s := range t.read {
-		t.limits.look(s, slots[s], t.word)
-	}
+	t.limits.look(t.read, slots, t.word)
 	for _, i := range t.programs {
 		t.word[i>>6].put(t.when(i, slots), 1<<(i&63))
 	}
@@ -94,9 +92,7 @@ func (t *Table) Evaluate(now time.Duration, slots []float64) {
 // counts them as one.
 func (t *Table) Changed(now time.Duration, slot int, slots []float64) {
 	t.now = now
-	for _, s := range t.near[slot] {
-		t.limits.look(s, slots[s], t.word)
-	}
+	t.limits.look(t.near[slot], slots, t.word)
 	readers := t.readers[slot*t.words : (slot+1)*t.words]
 	for _, i := range t.programs {
 		if readers[i>>6]>>(i&63)&1 != 0 {

@@ -17,10 +17,17 @@ const (
 	tier2Budget = 150 * time.Millisecond
 	tier3Budget = 500 * time.Millisecond
 
-	// forecastBudget is when tier 3 is cut short. The rest of its budget is for the
-	// block of roll-outs under way, the way back and the verdict.
+	// forecastBudget is when tier 3 is cut short at the latest. The rest of its
+	// budget is for the block of roll-outs under way, the way back and the verdict.
 	forecastBudget = 400 * time.Millisecond
 )
+
+// forecastTime is how long after its beginning a decision's forecast is cut short:
+// after half of the lease, if that comes first, because a decision that outlasts
+// the lease stops the robot.
+func (b *brain) forecastTime() time.Duration {
+	return min(forecastBudget, b.robot.Lease.ExpiresAfter/2)
+}
 
 // decide runs a decision each model step until the context ends. The next
 // deadline is the last one plus the step; steps that were missed are counted and
@@ -74,7 +81,7 @@ func (b *brain) cycle() {
 		return // the spine is writing it: no decision, no lease
 	}
 	in := b.input(now)
-	b.slots, b.cutAt = in.Values, now+forecastBudget
+	b.slots, b.cutAt = in.Values, now+b.forecastTime()
 	d := dancer.Decide(b.manual, in, b.partner.Corners, b.partner.Forecast)
 	d.ID, d.At = b.newID(), b.wall().UTC()
 	before := b.question.Record()

@@ -92,43 +92,60 @@ func calm(n int) [][]float64 {
 	return states
 }
 
-// prepared gives every evaluator the same calm states.
-func prepared(tb testing.TB) (all map[string]evaluator, names []string, states int) {
+// stormy gives states that have nothing to do with each other: in each of them
+// about a third of the rules changes its mind.
+func stormy(n int) [][]float64 {
+	source := rand.New(rand.NewPCG(5, 6))
+	states := make([][]float64, n)
+	for i := range states {
+		states[i] = random(source)
+	}
+	return states
+}
+
+// prepared gives every evaluator the same states.
+func prepared(tb testing.TB, states [][]float64) (all map[string]evaluator, names []string) {
 	all = evaluators(tb, hundred())
-	list := calm(64)
 	for peer, e := range all {
 		names = append(names, peer)
-		for i, state := range list {
+		for i, state := range states {
 			e.prepare(state)
 			e.all(i)
 		}
 	}
 	sort.Strings(names)
-	return all, names, len(list)
+	return all, names
 }
 
 // TestTableAllocatesNothing: beside the peers, which do.
 func TestTableAllocatesNothing(t *testing.T) {
-	all, _, states := prepared(t)
-	e, n := all["dancer"], 0
-	if allocs := testing.AllocsPerRun(1000, func() {
-		n++
-		e.all(n % states)
-		e.changed((n+1)%states, n%numbers)
-	}); allocs != 0 {
-		t.Errorf("%v allocations", allocs)
+	for _, states := range [][][]float64{calm(64), stormy(64)} {
+		all, _ := prepared(t, states)
+		e, n := all["dancer"], 0
+		if allocs := testing.AllocsPerRun(1000, func() {
+			n++
+			e.all(n % len(states))
+			e.changed((n+1)%len(states), n%numbers)
+		}); allocs != 0 {
+			t.Errorf("%v allocations", allocs)
+		}
 	}
 }
 
 // BenchmarkAll evaluates the hundred rules, with every number new.
-func BenchmarkAll(b *testing.B) {
-	all, names, states := prepared(b)
+func BenchmarkAll(b *testing.B) { benchmarkAll(b, calm(64)) }
+
+// BenchmarkAllStormy does the same where many rules change their minds.
+func BenchmarkAllStormy(b *testing.B) { benchmarkAll(b, stormy(64)) }
+
+func benchmarkAll(b *testing.B, states [][]float64) {
+	all, names := prepared(b, states)
 	for _, peer := range names {
 		b.Run(peer, func(b *testing.B) {
 			e := all[peer]
 			b.ReportAllocs()
 			for i := 0; b.Loop(); i++ {
-				e.all(i % states)
+				e.all(i % len(states))
 			}
 		})
 	}
@@ -137,7 +154,7 @@ func BenchmarkAll(b *testing.B) {
 // BenchmarkOneChanged evaluates the rules that read one signal with a new value.
 // The peers are given the index that the table has.
 func BenchmarkOneChanged(b *testing.B) {
-	all, names, _ := prepared(b)
+	all, names := prepared(b, calm(2))
 	for _, peer := range names {
 		b.Run(peer, func(b *testing.B) {
 			e := all[peer]
