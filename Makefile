@@ -47,9 +47,10 @@ bench-spine: ## figures of docs/benchmarks.md that need the real program (8 min,
 
 cross: $(CROSS:%=dist/dancer-%) ## static binaries for the boards, in dist/
 
-soak: ## the end-to-end tests at their full length, and 10 million evaluations over intervals (7 minutes)
+soak: ## the end-to-end tests and a recording at full length, 10 million evaluations over intervals (8 minutes)
 	DANCER_EVALUATIONS=10000000 go test -count=1 -timeout 30m -v -run 'ContainsPoints' ./reflex/program
 	DANCER_SOAK=1 go test -count=1 -timeout 90m -v -run 'TestEndToEnd' ./cmd/dancer
+	DANCER_SOAK=1 go test -count=1 -timeout 30m -v -run 'TestRecordingReplays' ./runtime/brain
 
 screenshot: ## docs/dashboard.png from the running program
 	DANCER_SCREENSHOT=$(CURDIR)/docs/dashboard.png go test -count=1 -timeout 5m -v -run 'TestEndToEndDemoPage' ./cmd/dancer

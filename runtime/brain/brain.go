@@ -61,6 +61,7 @@ type brain struct {
 	changed  chan struct{}
 	last     atomic.Pointer[dancer.Decision]
 	overruns atomic.Uint64
+	traces   [traceBatch]link.Trace // of the goroutine that takes the spine's events
 
 	partner  partner.Partner
 	question *dancer.Question

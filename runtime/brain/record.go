@@ -3,6 +3,7 @@ package brain
 import (
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -64,16 +65,14 @@ func (b *brain) recordEvent(kind string, e *link.Event, body any) {
 // takeTraces hands what the spine has traced to the recorder.
 func (b *brain) takeTraces() {
 	for {
-		var list []link.Trace
-		var t link.Trace
-		for len(list) < traceBatch && b.ends.Segment.TakeTrace(&t) {
-			if list == nil {
-				list = make([]link.Trace, 0, traceBatch)
-			}
-			list = append(list, t)
+		n := 0
+		for n < len(b.traces) && b.ends.Segment.TakeTrace(&b.traces[n]) {
+			n++
 		}
-		b.recorder.Traces(list)
-		if len(list) < traceBatch {
+		if b.recorder != nil {
+			b.recorder.Traces(slices.Clone(b.traces[:n]))
+		}
+		if n < len(b.traces) {
 			return
 		}
 	}

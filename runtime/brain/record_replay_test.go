@@ -129,7 +129,7 @@ func swap(t *testing.T, old, with string) func([]byte) []byte {
 // named.
 func TestReplayFindsDifferences(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "sound.mcap")
-	simulate(t, 40*time.Second, path, "")
+	simulate(t, 26*time.Second, path, "")
 	drop := func([]byte) []byte { return nil }
 	openState := func(topic, text string, change func([]byte) []byte) func(string, []byte) []byte {
 		done := false
@@ -201,9 +201,13 @@ func TestReplayOfAnotherManual(t *testing.T) {
 // whatever the question's state at the cut, and a damaged one is refused.
 func TestReplayOfARing(t *testing.T) {
 	data := t.TempDir()
-	simulate(t, 150*time.Second, "", data)
+	length := 150 * time.Second
+	if testing.Short() {
+		length = 80 * time.Second // still three files
+	}
+	simulate(t, length, "", data)
 	files, err := replay.Find(filepath.Join(data, "recordings"))
-	if err != nil || len(files) < 5 {
+	if err != nil || len(files) < 3 {
 		t.Fatalf("%v, %v", files, err)
 	}
 	all := replayed(t, replay.Options{}, files...)
@@ -253,7 +257,7 @@ func refusedAndPartial(t *testing.T, files []string) {
 // is replayed as far as that is sound.
 func TestReplayWithGaps(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "sound.mcap")
-	simulate(t, 40*time.Second, path, "")
+	simulate(t, 26*time.Second, path, "")
 	gap, err := json.Marshal(record.Gap{What: record.GapAll, Count: 3, Where: "disk"})
 	if err != nil {
 		t.Fatal(err)

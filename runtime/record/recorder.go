@@ -72,7 +72,6 @@ type Recorder struct {
 
 	traced uint64 // of the goroutine that hands over traces
 	flow   uint64 // of the goroutine that decides
-	events atomic.Uint64
 
 	// The writer's own.
 	sinks      []*sink

@@ -15,12 +15,12 @@ import (
 const chunkBytes = 256 << 10
 
 // window of the compressor: it bounds the memory that it holds for ever.
-const window = 128 << 10
+const window = 32 << 10
 
 // Packer is the memory of a compressor, for one writer at a time.
 type Packer struct{ encoder *zstd.Encoder }
 
-// NewPacker makes a compressor that holds about a megabyte and starts no
+// NewPacker makes a compressor that holds about 600 kB and starts no
 // goroutine.
 func NewPacker() (*Packer, error) {
 	e, err := zstd.NewWriter(io.Discard, zstd.WithEncoderConcurrency(1), zstd.WithLowerEncoderMem(true),
