@@ -78,7 +78,7 @@ func TestCheckProves(t *testing.T) {
 				`  - {name: stop, when: "range < 0.30 m || brake > 0.5", set: {drive: 0}}` + "\n" + `  - {name: hold, when: "range < 0.10 m || drive < 0.1", set: {brake: 1}}`},
 			says: []string{"FILE:3:5: stop and hold keep each other from ending: once both hold drive = 0, brake = 1", "(let one of them end by signals alone)"}},
 		"an action that never wins": {change: []string{"  - {name: patrol", "  - {name: walk, set: {brake: 0, drive: 0.5}}\n  - {name: patrol"},
-			says: []string{"FILE:13:5: warning: patrol never wins: it sets the same outputs as walk"}},
+			says: []string{"FILE:12:5: warning: walk never wins: it sets the same outputs as patrol"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			robot, manual := provable(t, c.change...)

@@ -133,6 +133,7 @@ func (s *simulation) newBrain(robot *config.Robot, segment *link.Segment) *brain
 	b.tracker = dancer.NewTracker(b.manual)
 	b.markers = newMarkers(b)
 	b.question = dancer.NewQuestion(b.manual, b.newID)
+	b.calibrator, b.modelError = b.restoreCalibration(), dancer.NewModelError(b.manual)
 	return b
 }
 
