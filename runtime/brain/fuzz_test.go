@@ -95,7 +95,7 @@ func leaking(f *testing.F) *brain {
 		f.Fatal(err)
 	}
 	b := &brain{
-		robot: robot, manual: robot.Manual, ends: ends, log: log, archive: archive, ids: mesh.NewIDs(rand.Reader),
+		clock: link.Now, wall: time.Now, robot: robot, manual: robot.Manual, ends: ends, log: log, archive: archive, ids: mesh.NewIDs(rand.Reader),
 		calls: make(chan func(*brain)), changed: make(chan struct{}, 1), requests: newRequests(ends),
 	}
 	b.hub = newHub(b.wall)
