@@ -136,6 +136,13 @@ func TestNotCut(t *testing.T) {
 	}
 }
 
+func TestNoOptions(t *testing.T) {
+	var p partner.Partner
+	if as := p.Forecast(museum(t), state(1, 2, 3), nil, 30, 64, 1); len(as) != 0 {
+		t.Errorf("%+v", as)
+	}
+}
+
 // TestReplayOfACutDecision: what is recorded of a decision that was cut is enough
 // to make it again, byte by byte, with a partner that nobody cuts.
 func TestReplayOfACutDecision(t *testing.T) {

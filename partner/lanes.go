@@ -271,37 +271,42 @@ func (s *lanes) get(l int, state []float64) {
 
 // finish takes the roll-outs into the reports.
 func (s *lanes) finish(p *Partner, reports []report) {
-	n, first := len(p.m.Values), s.first.rollout
-	counted := s.counted(p)
+	first, states, counted := s.first.rollout, p.layout.Slots(), s.counted(p)
 	for o := range reports {
 		r := &reports[o]
 		from, to := o*s.each, (o+1)*s.each
-		for v := range n {
+		for v := range p.m.Values {
 			worst, sum := s.row(s.worst, v)[from:to], s.row(s.sum, v)[from:to]
 			if !p.changing[v] {
 				fill(worst, r.fixed[v])
 				fill(sum, r.fixed[v]*float64(p.steps))
 			}
-			for _, x := range sum[counted:] {
-				r.sum[v] += x
-			}
-			for l, w := range worst {
-				r.samples[(first+l)*n+v] = w
-				if w < r.worst[v] {
-					r.worst[v] = w
-					if first+l < p.plan.corners {
-						r.corner[v] = first + l
-					}
-				}
-			}
+			r.take(p, v, first, worst, sum[counted:])
 		}
 		r.counted += (s.each - counted) * p.steps
-		states := p.layout.Slots()
 		for k := first; k < min(first+s.each, p.endings()); k++ {
 			s.get(from+k-first, r.ends[(1+k)*states:(2+k)*states])
 		}
 		for _, broke := range s.broke[from:to] {
 			r.close(broke)
+		}
+	}
+}
+
+// take takes what the roll-outs from the first one on say of value v: the worst
+// index of each, and the sums of those that count for the expected index.
+func (r *report) take(p *Partner, v, first int, worst, sums []float64) {
+	for _, x := range sums {
+		r.sum[v] += x
+	}
+	for l, w := range worst {
+		r.samples[(first+l)*len(p.m.Values)+v] = w
+		if w >= r.worst[v] {
+			continue
+		}
+		r.worst[v] = w
+		if first+l < p.plan.corners {
+			r.corner[v] = first + l
 		}
 	}
 }

@@ -93,6 +93,9 @@ func (p *Partner) Forecast(m *dancer.Manual, slots []float64, options []dancer.O
 // run makes the reports. With warm scratch memory it allocates nothing.
 func (p *Partner) run(m *dancer.Manual, slots []float64, options []dancer.Option, steps int, plan plan, seed uint64) {
 	p.prepare(m, slots, options, max(steps, 1), plan, seed)
+	if len(options) == 0 {
+		return
+	}
 	for first := 0; first < plan.paired(); first += block {
 		p.block(first, min(block, plan.paired()-first))
 		if p.done.corners == plan.corners {
