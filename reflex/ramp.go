@@ -22,7 +22,7 @@ func (t *Table) Drive(output int, value float64) { t.present[output] = value }
 // stop begins the controlled part of a rule's stop.
 func (t *Table) stop(i int, now time.Duration) {
 	s, rule := &t.states[i], &t.rules[i]
-	s.began, s.stopped, s.step = now, now+rule.controlled(), never
+	s.began, s.stopped, s.step = now, now+rule.ControlledPart(), never
 	if rule.Ramp == 0 {
 		return
 	}

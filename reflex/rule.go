@@ -51,8 +51,8 @@ type Rule struct {
 // DefaultControlled is the length of the controlled part of a stop of category 1.
 const DefaultControlled = 500 * time.Millisecond
 
-// controlled gives the length of the controlled part.
-func (r *Rule) controlled() time.Duration {
+// ControlledPart gives how long the controlled part of a stop of category 1 lasts.
+func (r *Rule) ControlledPart() time.Duration {
 	if r.Controlled > 0 {
 		return max(r.Controlled, r.Ramp)
 	}

@@ -8,13 +8,13 @@ import (
 
 // domination is the question whether one reflex can make the first value worse.
 type domination struct {
-	m        *dancer.Manual
-	rule     *reflex.Rule
-	w        *world
-	space    *space
-	settings [][]reflex.Setting // per step, of run A
-	pairs    *pairs
-	when     []interval // scratch for the condition
+	m      *dancer.Manual
+	rule   *reflex.Rule
+	w      *world
+	space  *space
+	drives [][]drive // per step, of run A
+	pairs  *pairs
+	when   []interval // scratch for the condition
 
 	states    *states
 	adversary *adversary
@@ -59,7 +59,7 @@ func newDomination(q *questions, rule int) *domination {
 	sp := newSpace(w)
 	source := newSource(uint64(rule))
 	return &domination{
-		m: m, rule: r, w: w, space: sp, settings: w.schedule(r), pairs: newPairs(w),
+		m: m, rule: r, w: w, space: sp, drives: w.schedule(r), pairs: newPairs(w),
 		when:   make([]interval, program.Registers),
 		states: newStates(m, sp, source), adversary: newAdversary(m, source),
 		with: newRoller(m, m.Model.Next), without: newRoller(m, m.Model.Next),
@@ -139,7 +139,7 @@ func (d *domination) judge(b box) float64 {
 	p.load(d.space, b)
 	total := 0.0
 	for step := range d.w.steps {
-		p.set(d.space, b, d.settings[step])
+		p.drive(d.space, b, d.drives[step])
 		p.advance()
 		total += p.shortfall(first)
 	}
@@ -234,7 +234,7 @@ func (d *domination) roll(state []float64, strategy int) bool {
 	most, at := Tolerance, 0
 	both := []*roller{d.with, d.without}
 	for step := range d.w.steps {
-		d.with.set(d.settings[step])
+		d.with.drive(d.drives[step])
 		disturbance := d.adversary.choose(strategy, both, d.gap)
 		sequence = append(sequence, disturbance)
 		d.with.advance(disturbance)
@@ -264,7 +264,7 @@ func (d *domination) report(state []float64, sequence [][]float64) bool {
 	with.start(state)
 	without.start(state)
 	for step, disturbance := range sequence {
-		with.set(d.settings[step])
+		with.drive(d.drives[step])
 		with.advance(disturbance)
 		without.advance(disturbance)
 	}
@@ -273,7 +273,7 @@ func (d *domination) report(state []float64, sequence [][]float64) bool {
 		return false
 	}
 	d.example = newExample(d.m, state, d.w.bears)
-	d.example.follow(d.m, sequence, d.settings[len(sequence)-1])
+	d.example.follow(d.m, sequence, with.settings(d.drives[len(sequence)-1]))
 	d.example.Step, d.example.Value = len(sequence), d.m.Values[first].Name
 	d.example.Index, d.example.Against = a, b
 	return true

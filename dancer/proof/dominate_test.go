@@ -97,7 +97,7 @@ func checkDomination(t *testing.T, s *sketch, f *proof.Finding) {
 	}
 	with := &slow{t, s, maps.Clone(without.now), without.invalid}
 	for step := range e.Step {
-		for _, x := range s.drives(&rule, step) {
+		for _, x := range s.drives(&rule, step, func(o int) float64 { return without.now[s.outputs[o].Name] }) {
 			with.now[s.outputs[x.Output].Name] = x.Value
 		}
 		var row []float64
@@ -113,21 +113,46 @@ func checkDomination(t *testing.T, s *sketch, f *proof.Finding) {
 	}
 }
 
-// drives gives what a rule sets in a step from 0 on.
-func (s *sketch) drives(r *ruleSketch, step int) []reflex.Setting {
+// drives gives what a rule sets in a step from 0 on, where the outputs were as
+// given when it fired. A ramp is followed in its steps of 10 ms.
+func (s *sketch) drives(r *ruleSketch, step int, before func(output int) float64) []reflex.Setting {
 	controlled := r.controlled
 	if controlled == 0 {
 		controlled = 500 * time.Millisecond
 	}
-	safe := r.stop == reflex.Stop0 || r.stop == reflex.Stop1 && time.Duration(step)*100*time.Millisecond >= controlled
-	if !safe {
-		return r.set
-	}
+	since := time.Duration(step) * 100 * time.Millisecond
+	over := r.stop == reflex.Stop0 || r.stop == reflex.Stop1 && since >= max(controlled, r.ramp)
 	var out []reflex.Setting
 	for _, x := range r.set {
-		out = append(out, set(x.Output, s.outputs[x.Output].Safe))
+		o := &s.outputs[x.Output]
+		switch {
+		case over:
+			x.Value = o.Safe
+		case r.stop == reflex.Stop1 && r.ramp > 0 && !o.Switch:
+			x.Value = ramped(before(x.Output), x.Value, o.Safe, since, r.ramp)
+		}
+		out = append(out, x)
 	}
 	return out
+}
+
+// ramped follows a ramp: it never moves away from safe, and stays at safe when it
+// would cross it.
+func ramped(from, to, safe float64, since, length time.Duration) float64 {
+	present := from
+	for at := time.Duration(0); at <= since; at += 10 * time.Millisecond {
+		value := to
+		if at < length {
+			value = from + (to-from)*(float64(at)/float64(length))
+		}
+		if (from-safe)*(value-safe) < 0 {
+			value = safe
+		}
+		if math.Abs(value-safe) < math.Abs(present-safe) {
+			present = value
+		}
+	}
+	return present
 }
 
 func inRange(s *sketch, name string, x float64) bool {
@@ -178,6 +203,25 @@ func TestDomination(t *testing.T) {
 		}},
 		"a controlled stop within the horizon": {of: stopper, want: proof.Proved, change: func(s *sketch) {
 			s.outputs[0].Safe, s.rules[0].stop, s.rules[0].controlled = 1, reflex.Stop1, 2*time.Second
+		}},
+		"a ramp to safe": {of: stopper, want: proof.Proved, change: func(s *sketch) {
+			s.rules[0].stop, s.rules[0].ramp = reflex.Stop1, 400*time.Millisecond
+		}},
+		"a ramp to a value beside safe": {of: stopper, want: proof.Proved, change: func(s *sketch) {
+			s.outputs[0] = output("drive", -1, 1, 0.1)
+			s.rules[0] = ruleSketch{name: "slow", when: "range < 0.3 && drive > 0.1", stop: reflex.Stop1, ramp: 700 * time.Millisecond, set: []reflex.Setting{set(0, 0.3)}}
+		}},
+		"a ramp that has not got there yet": {of: stopper, want: proof.Refuted, change: func(s *sketch) {
+			s.rules[0].stop, s.rules[0].ramp = reflex.Stop1, 400*time.Millisecond
+			s.impact[0] = "10 - (drive > 0.05 && drive < 0.3 ? 6 : 0)"
+		}},
+		"the same at once": {of: stopper, want: proof.Proved, change: func(s *sketch) {
+			s.impact[0] = "10 - (drive > 0.05 && drive < 0.3 ? 6 : 0)"
+		}},
+		"a ramp does not cross safe": {of: stopper, want: proof.Proved, change: func(s *sketch) {
+			s.outputs[0] = output("drive", -1, 1, 0)
+			s.rules[0] = ruleSketch{name: "slow", when: "range < 0.3 && drive > 0", stop: reflex.Stop1, ramp: 400 * time.Millisecond, set: []reflex.Setting{set(0, -1)}}
+			s.impact[0] = "10 - (range < 0.2 ? 6 : 0) - (drive < 0 ? 6 : 0)"
 		}},
 		"no model, and safe values after the stop": {of: stopper, want: proof.Refuted, change: func(s *sketch) {
 			s.outputs[0].Safe, s.rules[0].stop, s.next, s.disturbance = 1, reflex.Stop1, nil, nil

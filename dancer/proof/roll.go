@@ -18,6 +18,7 @@ type roller struct {
 	layout    dancer.Layout
 	next      []dancer.Next
 	slots     []float64
+	began     []float64 // outputs at the start
 	moved     []float64 // results of next
 	saved     []float64
 	invalid   []bool // per signal, at the start
@@ -28,7 +29,7 @@ type roller struct {
 func newRoller(m *dancer.Manual, next []dancer.Next) *roller {
 	l := m.Layout()
 	return &roller{
-		m: m, layout: l, next: next, slots: make([]float64, l.Slots()), moved: make([]float64, len(next)),
+		m: m, layout: l, next: next, slots: make([]float64, l.Slots()), began: make([]float64, len(m.Outputs)), moved: make([]float64, len(next)),
 		saved: make([]float64, l.Slots()), invalid: make([]bool, len(m.Signals)), blind: make([]bool, len(m.Values)),
 		registers: make([]float64, program.Registers),
 	}
@@ -37,6 +38,7 @@ func newRoller(m *dancer.Manual, next []dancer.Next) *roller {
 // start puts a state in: signals, NaN where invalid, then outputs.
 func (r *roller) start(state []float64) {
 	copy(r.slots, state)
+	copy(r.began, state[len(r.m.Signals):])
 	for i := range r.invalid {
 		r.invalid[i] = state[i] != state[i]
 	}

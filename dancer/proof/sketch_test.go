@@ -35,7 +35,7 @@ type ruleSketch struct {
 	set               []reflex.Setting
 	stop              reflex.StopCategory
 	latch             bool
-	controlled        time.Duration
+	controlled, ramp  time.Duration
 }
 
 func signal(name string, low, high float64) hal.Signal {
@@ -105,7 +105,7 @@ func (s *sketch) manual(t testing.TB) *dancer.Manual {
 	for _, r := range s.rules {
 		m.Rules = append(m.Rules, reflex.Rule{
 			Name: r.name, When: compile(t, r.when, s.scope(false), true), Until: compile(t, r.until, s.scope(false), true),
-			Set: r.set, Stop: max(r.stop, reflex.Stop0), Latch: r.latch, Controlled: r.controlled,
+			Set: r.set, Stop: max(r.stop, reflex.Stop0), Latch: r.latch, Controlled: r.controlled, Ramp: r.ramp,
 		})
 		if r.stop == 0 {
 			m.Rules[len(m.Rules)-1].Stop = reflex.Stop2

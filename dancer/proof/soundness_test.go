@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
+	"time"
 
 	"dancer/dancer"
 	"dancer/dancer/proof"
@@ -65,7 +66,7 @@ func anyManual(r *rand.Rand) *sketch {
 	}
 	s.impact = []string{"5 + " + arithmetic(r, now, 3), "4 + " + arithmetic(r, now, 2)}
 	s.rules = []ruleSketch{{
-		name: "rule", when: arithmetic(r, now, 1) + " < " + arithmetic(r, now, 2), stop: reflex.StopCategory(1 + r.IntN(3)), controlled: 200e6,
+		name: "rule", when: arithmetic(r, now, 1) + " < " + arithmetic(r, now, 2), stop: reflex.StopCategory(1 + r.IntN(3)), controlled: 200e6, ramp: time.Duration(r.IntN(3)) * 150e6,
 		set: []reflex.Setting{set(0, float64(r.IntN(3))/2)},
 	}}
 	s.actions = []dancer.Action{
@@ -110,6 +111,9 @@ func (f *future) step(settings []reflex.Setting, disturbance []float64) {
 	}
 	copy(f.slots, after)
 }
+
+// output of a future in which nothing sets it.
+func (f *future) output(i int) float64 { return f.slots[len(f.m.Signals)+i] }
 
 func (f *future) index(v int) float64 {
 	x := f.m.Impact[v].Eval(f.slots, f.registers)
@@ -210,7 +214,7 @@ func (s *sketch) replay(t *testing.T, m *dancer.Manual, f *proof.Finding) {
 		if len(e.Disturbances) > 0 {
 			d = e.Disturbances[step]
 		}
-		with.step(s.drives(&s.rules[0], step), d)
+		with.step(s.drives(&s.rules[0], step, without.output), d)
 		without.step(nil, d)
 	}
 	if a, b := with.index(0), without.index(0); a != e.Index || b != e.Against || !(a < b) {
@@ -230,7 +234,7 @@ func attackDomination(t *testing.T, r *rand.Rand, s *sketch, m *dancer.Manual) {
 	}
 	for step := range m.Model.Steps() {
 		d := anyDisturbance(r, m)
-		with.step(s.drives(&s.rules[0], step), d)
+		with.step(s.drives(&s.rules[0], step, without.output), d)
 		without.step(nil, d)
 		if with.index(0) < without.index(0)-proof.Tolerance {
 			t.Errorf("proved, and from %v it is %v against %v in step %d", state, with.index(0), without.index(0), step+1)

@@ -2,7 +2,6 @@ package proof
 
 import (
 	"math"
-	"time"
 
 	"dancer/dancer"
 	"dancer/reflex"
@@ -73,29 +72,11 @@ func (w *world) mark(p *program.Program) {
 	}
 }
 
-// outputsAt gives what a reflex drives its outputs to in a step from 1 on:
-// safe values at once for a stop of category 0, the values of set for category
-// 2, and for category 1 the latter until the controlled part is over.
-func outputsAt(m *dancer.Manual, r *reflex.Rule, step int) []reflex.Setting {
-	controlled := r.Controlled
-	if controlled <= 0 {
-		controlled = reflex.DefaultControlled
-	}
-	if r.Stop == reflex.Stop2 || r.Stop == reflex.Stop1 && time.Duration(step-1)*m.Model.Step < controlled {
-		return r.Set
-	}
-	safe := make([]reflex.Setting, len(r.Set))
-	for i, s := range r.Set {
-		safe[i] = reflex.Setting{Output: s.Output, Value: m.Outputs[s.Output].Safe}
-	}
-	return safe
-}
-
-// schedule gives the settings of every step from 1 on; the last ones hold on.
-func (w *world) schedule(r *reflex.Rule) [][]reflex.Setting {
-	out := make([][]reflex.Setting, w.steps)
+// schedule gives what a reflex does in every step from 1 on.
+func (w *world) schedule(r *reflex.Rule) [][]drive {
+	out := make([][]drive, w.steps)
 	for step := range out {
-		out[step] = outputsAt(w.m, r, step+1)
+		out[step] = drivesAt(w.m, r, step+1)
 	}
 	return out
 }
@@ -222,16 +203,6 @@ func (p *pairs) load(sp *space, b box) {
 		d := sp.dimension(p.w.next[i].Signal)
 		p.frozen[i] = d >= 0 && b[d].Empty()
 		p.doubtful[i] = d >= 0 && b[d].Invalid
-	}
-}
-
-// set drives outputs in run A; those of run B stay as the box has them.
-func (p *pairs) set(sp *space, b box, settings []reflex.Setting) {
-	for _, s := range settings {
-		slot := p.w.layout.Output(s.Output)
-		if d := sp.dimension(slot); d >= 0 {
-			p.slots[slot] = program.Apart(program.Between(s.Value, s.Value), b[d])
-		}
 	}
 }
 
