@@ -248,6 +248,16 @@ func refusedAndPartial(t *testing.T, files []string) {
 		describe(t, r)
 		t.Error("the good part is not replayed")
 	}
+	barely := filepath.Join(filepath.Dir(files[0]), "zz.mcap") // a file that was just begun
+	if err := os.WriteFile(barely, b[:1000], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if again := replayed(t, replay.Options{Partial: true}, append(files, barely)...); again.Decisions != r.Decisions {
+		t.Errorf("beside a file without anything good: %+v, without it %+v", again.Decisions, r.Decisions)
+	}
+	if _, err := replay.Run(t.Context(), []string{barely}, replay.Options{Partial: true}); !errors.As(err, &d) {
+		t.Errorf("nothing good at all: %v", err)
+	}
 	if after := digest(t, files[2]); !bytes.Equal(after, b[:len(b)/2]) {
 		t.Error("the damaged recording was changed")
 	}

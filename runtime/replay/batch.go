@@ -113,9 +113,15 @@ func (w *maker) event(topic string, data []byte) (e event, err error) {
 // error: what it would change shows as a difference.
 func decode(data []byte, into any) error { return json.Unmarshal(data, into) }
 
+// maxBudget bounds what a hostile recording can ask for.
+const maxBudget = 1 << 16
+
 // again makes one decision again. What the caller of Decide fills in is taken
 // from the record.
 func (w *maker) again(data []byte, d *dancer.Decision) (*Difference, error) {
+	if d.Budget > maxBudget {
+		return nil, fmt.Errorf("decision %s: a budget of %d roll-outs, at most %d are made again", d.ID, d.Budget, maxBudget)
+	}
 	m := w.run.robot.Manual
 	in := d.Input()
 	if w.run.other {

@@ -51,13 +51,20 @@ func Find(path string) ([]string, error) {
 
 // openAll checks every file before any of them is replayed, and gives them in
 // the order in which they were recorded.
+// With partial, what is good of a damaged one counts, and one without anything
+// good is left out of several.
 func openAll(paths []string, partial bool) (files, error) {
 	var all files
+	var empty error
 	for _, path := range paths {
 		r, closer, err := recording.Open(path)
 		var damage *recording.Damage
 		if err != nil && !errors.As(err, &damage) {
 			return all, err
+		}
+		if damage != nil && partial && damage.Messages == 0 && len(paths) > 1 {
+			empty = errors.Join(fmt.Errorf("%s: %w", path, err), closer())
+			continue
 		}
 		all = append(all, file{path: path, recording: r, closer: closer})
 		if damage == nil {
@@ -67,6 +74,9 @@ func openAll(paths []string, partial bool) (files, error) {
 			return all, fmt.Errorf("%s: %w", path, err)
 		}
 		all[len(all)-1].damage = err.Error()
+	}
+	if len(all) == 0 {
+		return all, empty
 	}
 	slices.SortStableFunc(all, func(a, b file) int {
 		x, y := &a.recording.Header, &b.recording.Header
