@@ -3,6 +3,8 @@ package dancer
 import (
 	"math"
 	"time"
+
+	"dancer/hal"
 )
 
 // Figures of the model's error.
@@ -98,7 +100,7 @@ type ModelFigure struct {
 	Signal    string
 	Residuals int     // kept now, up to 256
 	Low, High float64 // their quantiles, see ModelError; 0 under 32 residuals
-	LeftOut   uint64  // readings that could not be compared: too far apart, or no prediction
+	LeftOut   uint64  // readings that could not be compared: too far apart, at the end of the range, or no prediction
 	Jumps     uint64  // readings that jumped, see ModelError
 	// HasDisturbance: one is declared. Without it the error is tracked and
 	// widens nothing.
@@ -277,6 +279,10 @@ func (e *ModelError) take(i int, steps, part, measured float64) {
 	r := &e.rules[i]
 	a, b := e.before[r.signal], e.state[r.signal]
 	predicted := a + float64(part*(b-a))
+	if saturated(&e.m.Signals[r.signal], measured, predicted) {
+		r.leftOut++
+		return
+	}
 	residual := (measured - predicted) / steps
 	if r.disturbance >= 0 {
 		effect := e.effect(i)
@@ -315,6 +321,15 @@ func (r *ruleError) jumped(m *Manual, residual float64) bool {
 		r.beyond = 0
 	}
 	return r.beyond != 0 && r.beyond != before
+}
+
+// saturated says whether a sensor at the end of its range hides how far beyond it
+// the prediction was right.
+func saturated(s *hal.Signal, measured, predicted float64) bool {
+	if s.Minimum >= s.Maximum {
+		return false
+	}
+	return measured >= s.Maximum && predicted >= s.Maximum || measured <= s.Minimum && predicted <= s.Minimum
 }
 
 // effect is what a unit of its disturbance does to the signal in one step, from

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"reflect"
 	"sort"
+	"strings"
 	"testing"
 	"time"
 
@@ -14,7 +15,7 @@ import (
 // driftManual: x moves with the output; y is twice disturbed, in a scaled way; z
 // has a rule and no disturbance.
 var driftManual = []string{
-	"signal x m 0 100", "signal y - -1000 1000", "signal z - 0 100",
+	"signal x m -1000 1000", "signal y - -1000 1000", "signal z - 0 100",
 	"output drive 0 1 safe 0",
 	"value safety 5", "value task",
 	"disturb x -0.01 0.01", "disturb y 1 3",
@@ -132,6 +133,30 @@ func TestModelErrorIsCapped(t *testing.T) {
 	feed(e, w, 600, constant(0))
 	if f := e.Figures()[0]; f.Capped || f.CappedSoFar != 1 || e.Widening() != nil {
 		t.Errorf("once it fits again: %+v", f)
+	}
+}
+
+// TestModelErrorOfSaturatedSensors: at the end of its range a sensor does not show
+// how much farther the world went; only a prediction inside the range is held
+// against it.
+func TestModelErrorOfSaturatedSensors(t *testing.T) {
+	manual := append([]string(nil), driftManual...)
+	for i, line := range manual {
+		if strings.HasPrefix(line, "next x") {
+			manual[i] = "next x = x + 1 m + d.x"
+		}
+	}
+	e := dancer.NewModelError(parseManual(t, manual))
+	w := &world{x: 1000, z: 50}
+	still := func(int) float64 { return 0 }
+	feed(e, w, 100, still)
+	if f := e.Figures()[0]; f.Residuals != 0 || f.LeftOut < 90 || f.Capped || e.Widening() != nil {
+		t.Errorf("at the end of the range: %+v, widened %+v", f, e.Widening())
+	}
+	w.x = 998.5
+	feed(e, w, 100, still)
+	if f := e.Figures()[0]; f.Residuals < 90 {
+		t.Errorf("inside the range: %+v", f)
 	}
 }
 
