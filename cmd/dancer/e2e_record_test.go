@@ -48,7 +48,7 @@ func TestEndToEndRecordReplay(t *testing.T) {
 		t.Fatalf("exit code %d\n%s", code, stderr)
 	}
 	code, r := w.replayed(file)
-	if code != 0 || r.Decisions.Replayed < 40 || r.Questions.Replayed != r.Decisions.Replayed || r.Reflexes.Replayed < 3 || r.Readings < 200 || r.Gaps != 0 {
+	if code != 0 || r.Result != "identical" || r.Decisions.Replayed < 40 || r.Questions.Replayed != r.Decisions.Replayed || r.Reflexes.Replayed < 3 || r.Readings < 200 || r.Gaps != 0 {
 		t.Errorf("exit code %d, %+v", code, r)
 	}
 	if code, r = w.replayed(filepath.Join(data, "recordings")); code != 0 || r.Reflexes.Replayed < 3 {

@@ -46,6 +46,7 @@ type Count struct {
 
 // Report is what a replay found.
 type Report struct {
+	Result      string        `json:"result"` // identical | differs
 	Files       int           `json:"files"`
 	Robot       string        `json:"robot"`
 	Recorded    string        `json:"recorded_by"` // version of the program
@@ -91,6 +92,10 @@ func Run(ctx context.Context, paths []string, o Options) (*Report, error) {
 		return nil, err
 	}
 	r.report.Took = time.Since(began)
+	r.report.Result = "identical"
+	if !r.report.Identical() {
+		r.report.Result = "differs"
+	}
 	r.report.Speed = r.report.Duration.Seconds() / max(r.report.Took.Seconds(), 1e-9)
 	if r.report.Decisions.Replayed == 0 {
 		return r.report, fmt.Errorf("%w: there is no decision in %s", ErrNothing, paths[0])
