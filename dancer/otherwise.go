@@ -94,10 +94,14 @@ func (c *Counterfactual) unfinished() string {
 	return ""
 }
 
-// figure prints a value as it was tried, with all its digits.
+// figure prints a value to twelve digits: more are the rounding of a binary
+// number, and the values that are tried have fewer.
 func (c *Counterfactual) figure(x float64) string {
 	if c.Boolean {
 		return strconv.FormatBool(x > 0)
+	}
+	if rounded, err := strconv.ParseFloat(strconv.FormatFloat(x, 'g', 12, 64), 64); err == nil {
+		x = rounded
 	}
 	return strconv.FormatFloat(x, 'f', -1, 64)
 }
