@@ -476,7 +476,7 @@ func TestWindowsAgreeWithTheSlowVersion(t *testing.T) {
 		}
 	})
 	for kind := reflex.RateWindow; kind <= reflex.SinceWindow; kind++ {
-		if checked[kind] < 300 {
+		if checked[kind] < 300 && !testing.Short() || checked[kind] == 0 { // in short mode there are 20 draws
 			t.Errorf("windows of kind %v were compared %d times", kind, checked[kind])
 		}
 	}

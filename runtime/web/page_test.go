@@ -263,6 +263,7 @@ func TestRuleByKeyboard(t *testing.T) {
 			t.Errorf("the log does not say %q:\n%s", want, log)
 		}
 	}
+	run(t, ctx, until(card+`.querySelector(".result").textContent !== "Sending…"`)) // its answer and the event are two ways
 	if result := js[string](t, ctx, card+`.querySelector(".result").textContent`); !strings.HasPrefix(result, "Applied. Halt runs, approved by Ada.") {
 		t.Errorf("the form says %q", result)
 	}
