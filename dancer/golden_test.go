@@ -137,7 +137,7 @@ func TestOutcomeGolden(t *testing.T) {
 	m, d := burning(t, "range=5 smoke=150 people=1 | drive=0.5 brake=0 extinguisher=0")
 	tracker := dancer.NewTracker(m)
 	tracker.Start(&d)
-	done := tracker.Feed(d.Monotonic+3*time.Second, []float64{5, 30, 1, 0, 1, 1})
+	done := tracker.Feed(d.Monotonic+3*time.Second, []float64{5, 30, 1, 0, 0, 1})
 	if len(done) != 1 {
 		t.Fatalf("%d outcomes", len(done))
 	}

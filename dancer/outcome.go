@@ -14,7 +14,7 @@ type Outcome struct {
 	Who       string        `json:"who"`
 	At        time.Duration `json:"at"`      // of the decision, on the robot's clock
 	Horizon   time.Duration `json:"horizon"` // how long was followed; less than the model's when Cut
-	Cut       bool          `json:"cut"`     // another option took over before the horizon had passed
+	Cut       bool          `json:"cut"`     // something else took over before the horizon had passed: another option, or a reflex or latch
 	States    int           `json:"states"`  // measured states that were looked at
 	Predicted []Index       `json:"predicted"`
 	Followed  []Index       `json:"followed"`         // worst and mean of the measured states
@@ -55,6 +55,7 @@ type Tracker struct {
 
 type track struct {
 	outcome Outcome
+	outputs []float64 // of the option
 	sum     []float64
 }
 
@@ -87,7 +88,7 @@ func (t *Tracker) Start(d *Decision) []Outcome {
 		t.dropped++
 	}
 	t.open = append(t.open, track{
-		sum: make([]float64, len(t.m.Values)),
+		outputs: append([]float64(nil), a.Outputs...), sum: make([]float64, len(t.m.Values)),
 		outcome: Outcome{
 			Version: RecordVersion, Decision: d.ID, Option: a.Option, Who: d.Who, At: d.Monotonic,
 			Predicted: append([]Index(nil), a.Indices...), Followed: t.fullMarks(), Score: score(d, a),
@@ -116,7 +117,9 @@ func (t *Tracker) fullMarks() []Index {
 }
 
 // Feed takes in the measured state of one cycle (signals then outputs, invalid
-// ones NaN) and gives the outcomes whose horizon has passed.
+// ones NaN) and gives the outcomes whose horizon has passed, or whose option is
+// displaced: a reflex, a latch or a lost lease has its outputs. What then follows
+// is not the option's doing. One that was never seen in force is forgotten.
 func (t *Tracker) Feed(now time.Duration, slots []float64) []Outcome {
 	if len(t.open) == 0 {
 		return nil
@@ -126,17 +129,25 @@ func (t *Tracker) Feed(now time.Duration, slots []float64) []Outcome {
 	left := t.open[:0]
 	for i := range t.open {
 		tr := &t.open[i]
-		if now > tr.outcome.At {
+		displaced := now > tr.outcome.At && !tr.runs(slots[len(t.m.Signals):])
+		if now > tr.outcome.At && (!displaced || tr.outcome.States > 0) {
 			tr.take(t.indices)
 		}
-		if now-tr.outcome.At >= t.horizon {
-			done = append(done, tr.close(t.m, now, false))
-			continue
+		switch {
+		case displaced && tr.outcome.States == 0:
+		case displaced || now-tr.outcome.At >= t.horizon:
+			done = append(done, tr.close(t.m, now, displaced))
+		default:
+			left = append(left, *tr)
 		}
-		left = append(left, *tr)
 	}
 	t.open = left
 	return done
+}
+
+// runs says whether the outputs on the wire are the option's.
+func (tr *track) runs(outputs []float64) bool {
+	return len(outputs) == len(tr.outputs) && equalOutputs(outputs, tr.outputs)
 }
 
 // measure takes the indices of a measured state; what cannot be known is 0.

@@ -24,8 +24,8 @@ var trackedManual = []string{
 func tracked(id, running string, at time.Duration) *dancer.Decision {
 	predicted := []dancer.Index{{Value: "safety", Worst: 6, Expected: 7}, {Value: "task"}}
 	return &dancer.Decision{ID: id, Running: running, Who: dancer.WhoCommand, Monotonic: at, Assessments: []dancer.Assessment{
-		{Option: "halt", Aliases: []string{dancer.InactionName}, Indices: predicted},
-		{Option: "vent", Indices: predicted},
+		{Option: "halt", Aliases: []string{dancer.InactionName}, Outputs: []float64{0}, Indices: predicted},
+		{Option: "vent", Outputs: []float64{1}, Indices: predicted},
 	}}
 }
 
@@ -90,5 +90,40 @@ func TestTrackerIsBounded(t *testing.T) {
 	}
 	if got := tracker.Feed(time.Hour, []float64{0, 0}); len(got) != 64 || got[0].Decision != "36" || tracker.Dropped() != 36 {
 		t.Errorf("%d outcomes from %s on, %d dropped", len(got), got[0].Decision, tracker.Dropped())
+	}
+}
+
+// TestTrackerOfADisplacedOption: a robot under a latch does not learn from what
+// it would have done, however long it stands there; only what the option did
+// before it was displaced speaks for or against it.
+func TestTrackerOfADisplacedOption(t *testing.T) {
+	m := parseManual(t, trackedManual)
+	const step = 100 * time.Millisecond
+	decision := func(i int) *dancer.Decision {
+		d := tracked(fmt.Sprint(i), "vent", time.Duration(i)*step)
+		d.Verdict = dancer.Verdict{Outcome: dancer.OutcomeAct, Option: "vent", Parts: &dancer.ConfidenceParts{Score: 0.65}}
+		return d
+	}
+	calibrator := dancer.NewCalibrator(nil)
+	tracker := dancer.NewTracker(m)
+	for i := range 3000 {
+		outcomes := append(tracker.Start(decision(i)), tracker.Feed(time.Duration(i)*step, []float64{100, 0})...)
+		if len(outcomes) > 0 {
+			t.Fatalf("outcomes of what never ran: %+v", outcomes)
+		}
+	}
+
+	tracker = dancer.NewTracker(m)
+	tracker.Start(decision(0))
+	tracker.Feed(step, []float64{100, 1})
+	done := tracker.Feed(2*step, []float64{100, 0})
+	if len(done) != 1 || !done[0].Cut || done[0].States != 2 || calibrator.Add(&done[0], m.Band()) {
+		t.Fatalf("displaced in its second step, and well: %+v", done)
+	}
+	tracker.Start(decision(2))
+	tracker.Feed(3*step, []float64{100, 1})
+	done = tracker.Feed(4*step, []float64{900, 0})
+	if len(done) != 1 || fmt.Sprint(done[0].Broken) != "[safety]" || !calibrator.Add(&done[0], m.Band()) {
+		t.Fatalf("displaced when a floor broke: %+v", done)
 	}
 }
