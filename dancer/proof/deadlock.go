@@ -45,6 +45,7 @@ type knot struct {
 	q      *questions
 	o      Options
 	read   [][]bool // per rule: the outputs that its conditions read
+	past   [][]bool // per rule: the outputs that its conditions look back at through a window
 	class  []int    // per rule
 	known  map[string]held
 	ends   map[string]ending
@@ -63,7 +64,7 @@ func newKnot(q *questions, o Options) *knot {
 	for i := range q.m.Rules {
 		r := &q.m.Rules[i]
 		w := newWorld(q, nil, r.When, r.Until)
-		d.read = append(d.read, w.bears[len(q.m.Signals):])
+		d.read, d.past = append(d.read, w.bears[len(q.m.Signals):]), append(d.past, lookedBack(q.m, w.bears))
 		label := fmt.Sprint(r.Set, r.Stop == reflex.Stop2)
 		class := slices.Index(d.labels, label)
 		if class < 0 {
@@ -75,10 +76,37 @@ func newKnot(q *questions, o Options) *knot {
 	return d
 }
 
-// reads says whether the conditions of rule i read an output that rule j sets.
+// lookedBack gives the outputs that the windows among these slots look back at.
+func lookedBack(m *dancer.Manual, bears []bool) []bool {
+	through := make([]bool, len(m.Signals)+len(m.Outputs))
+	for i := len(m.Windows) - 1; i >= 0; i-- { // a window reads those before it
+		w := &m.Windows[i]
+		if !bears[w.Slot] && !through[w.Slot] {
+			continue
+		}
+		for _, slot := range w.Argument.Reads() {
+			through[slot] = true
+		}
+	}
+	return through[len(m.Signals):]
+}
+
+// reads says whether the conditions of rule i read an output that rule j sets,
+// now or through a window.
 func (d *knot) reads(i, j int) bool {
 	for _, s := range d.q.m.Rules[j].Set {
-		if d.read[i][s.Output] {
+		if d.read[i][s.Output] || d.past[i][s.Output] {
+			return true
+		}
+	}
+	return false
+}
+
+// looksBack says whether a rule looks back at an output that is held. A window
+// counts as free of what it looks back at, so that "it can end" does not follow.
+func (d *knot) looksBack(rule int, held []reflex.Setting) bool {
+	for _, s := range held {
+		if d.past[rule][s.Output] {
 			return true
 		}
 	}
@@ -142,6 +170,9 @@ func (d *knot) end(rule int, h held, f *Finding) whether {
 		d.ends[key] = e
 		d.boxes += e.boxes
 		f.Boxes += e.boxes
+	}
+	if e.can == yes && d.looksBack(rule, h.settings) {
+		return unknown
 	}
 	if e.can == unknown {
 		f.Left = e.left

@@ -3,6 +3,7 @@ package proof_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"dancer/dancer/proof"
 	"dancer/hal"
@@ -120,5 +121,32 @@ func TestDeadlockOfMany(t *testing.T) {
 	f := run(t, s, proof.Deadlock, proof.Options{})
 	if len(f) != 1 || f[0].Answer != proof.Proved {
 		t.Errorf("%+v", f)
+	}
+}
+
+// TestDeadlockThroughWindows: two reflexes that keep each other only because they
+// look back at what the other sets are not proved free of it. What a window makes
+// of an output that is held is not modelled.
+func TestDeadlockThroughWindows(t *testing.T) {
+	s := alarms()
+	s.signals = append(s.signals, signal("lamp_mean", 0, 1), signal("drive_mean", 0, 1))
+	s.rules[0].when, s.rules[1].when = "range < 0.3 || lamp_mean > 0.5", "smoke > 50 || drive_mean < 0.1"
+	m := s.manual(t)
+	for i, source := range []string{"lamp", "drive"} {
+		m.Windows = append(m.Windows, reflex.Window{
+			Kind: reflex.MeanWindow, Length: time.Second, Slot: 2 + i, Argument: compile(t, source, s.scope(false), false),
+		})
+	}
+	for _, task := range proof.Tasks(m, nil) {
+		if task.Property != proof.Deadlock {
+			continue
+		}
+		if f := task.Run(proof.Options{})[0]; f.Answer != proof.Undecided || len(f.Reflexes) != 2 {
+			t.Errorf("%s: %s", f.Answer, f.Says)
+		}
+		m.Rules[1].Set[0].Output = 0 // nobody looks back at that: the lamp stays as it is
+		if f := task.Run(proof.Options{})[0]; f.Answer != proof.Proved {
+			t.Errorf("%s: %s", f.Answer, f.Says)
+		}
 	}
 }

@@ -71,8 +71,10 @@ func newRefuge(q *questions) *refuge {
 	source := newSource(1 << 32)
 	r := &refuge{
 		m: m, w: w, space: sp, refuge: m.Actions[m.Fallback].Set, spans: newSpans(w), pairs: newPairs(w),
-		options: []choice{{name: dancer.InactionName}},
-		states:  newStates(m, sp, source), adversary: newAdversary(m, source), roller: newRoller(m, m.Model.Next),
+		states: newStates(m, sp, source), adversary: newAdversary(m, source), roller: newRoller(m, m.Model.Next),
+	}
+	if m.Action(m.Baseline) < 0 { // else not acting is that action
+		r.options = append(r.options, choice{name: dancer.InactionName})
 	}
 	for i := range m.Actions {
 		if i != m.Fallback {

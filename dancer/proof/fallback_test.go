@@ -150,3 +150,22 @@ func TestFallbackUndecided(t *testing.T) {
 		t.Errorf("with a thousand: %s: %s", f.Answer, f.Says)
 	}
 }
+
+// TestFallbackWithABaseline: to let the outputs go on is no option of a robot that
+// has a baseline, so it refutes nothing.
+func TestFallbackWithABaseline(t *testing.T) {
+	s := fire()
+	s.actions, s.signals[0].Maximum = s.actions[:1], 60
+	m := s.manual(t)
+	for baseline, want := range map[string]proof.Answer{"": proof.Refuted, "wait": proof.Proved} {
+		m.Baseline = baseline
+		for _, task := range proof.Tasks(m, nil) {
+			if task.Property != proof.Fallback {
+				continue
+			}
+			if f := task.Run(proof.Options{Boxes: 4000})[0]; f.Answer != want {
+				t.Errorf("baseline %q: %s: %s", baseline, f.Answer, f.Says)
+			}
+		}
+	}
+}
