@@ -1,6 +1,9 @@
 package dancer
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 // rung is one comparison of the third step of the verdict. Higher scores are
 // better; every contender within the tolerance of the best remaining stays, so
@@ -18,9 +21,12 @@ type drop struct {
 	best func(*contender) float64
 }
 
-// climb is step 3 of the verdict: it always leaves exactly one.
-func (l *ladder) climb(kept []*contender) (winner *contender, drops []drop) {
-	for _, r := range l.rungs() {
+// climb is step 3 of the verdict: it always leaves exactly one. The argument is
+// not changed.
+func (l *ladder) climb(contenders []*contender) (winner *contender, drops []drop) {
+	kept := slices.Clone(contenders)
+	drops = make([]drop, 0, len(kept))
+	for _, r := range l.rungs {
 		if len(kept) == 1 {
 			break
 		}
@@ -28,7 +34,7 @@ func (l *ladder) climb(kept []*contender) (winner *contender, drops []drop) {
 		for _, c := range kept {
 			best = max(best, r.score(c))
 		}
-		var stay []*contender
+		stay := kept[:0]
 		for _, c := range kept {
 			if r.score(c) >= best-r.tolerance {
 				stay = append(stay, c)
@@ -49,7 +55,7 @@ func (l *ladder) dropByName(kept []*contender, drops []drop) []drop {
 	return drops
 }
 
-func (l *ladder) rungs() []rung {
+func (l *ladder) makeRungs() []rung {
 	rungs := make([]rung, 0, 2*len(l.order)+3)
 	for _, i := range l.order {
 		rungs = append(rungs, rung{l.m.Values[i].Name, l.band,
@@ -84,12 +90,7 @@ func ordered(x float64) float64 {
 
 // runnerUp is who would win if the winner were not there; nil if nobody.
 func (l *ladder) runnerUp(kept []*contender, winner *contender) *contender {
-	var rest []*contender
-	for _, c := range kept {
-		if c != winner {
-			rest = append(rest, c)
-		}
-	}
+	rest := slices.DeleteFunc(slices.Clone(kept), func(c *contender) bool { return c == winner })
 	if len(rest) == 0 {
 		return nil
 	}

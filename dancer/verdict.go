@@ -1,8 +1,9 @@
 package dancer
 
 import (
-	"sort"
+	"slices"
 	"strconv"
+	"strings"
 )
 
 // DefaultBand is the tolerance band on indices where the manual sets none.
@@ -60,16 +61,23 @@ type ladder struct {
 	all       []*contender // by name
 	anyBroken bool         // some option is under some floor
 	order     []int        // values in the order of comparison: those with a floor first
+	rungs     []rung       // of the third step
 	spread    spread       // why the winner and the runner-up are incomparable, if they are
 }
 
 func newLadder(m *Manual, assessments []Assessment) *ladder {
-	l := &ladder{m: m, band: m.Band()}
-	for i := range assessments {
-		l.all = append(l.all, l.contender(&assessments[i]))
+	l := &ladder{m: m, band: m.Band(), order: m.comparison(), all: make([]*contender, len(assessments))}
+	l.rungs = l.makeRungs()
+	contenders := make([]contender, len(assessments))
+	n := len(m.Values)
+	indices := make([]float64, 2*n*len(assessments))
+	for i := range contenders {
+		own := indices[2*n*i:]
+		contenders[i] = contender{a: &assessments[i], worst: own[:n:n], expected: own[n : 2*n : 2*n]}
+		l.read(&contenders[i])
+		l.all[i] = &contenders[i]
 	}
-	sort.SliceStable(l.all, func(i, j int) bool { return l.all[i].a.Option < l.all[j].a.Option })
-	l.order = m.comparison()
+	slices.SortStableFunc(l.all, func(x, y *contender) int { return strings.Compare(x.a.Option, y.a.Option) })
 	return l
 }
 
@@ -95,17 +103,16 @@ func (m *Manual) comparison() []int {
 	return order
 }
 
-func (l *ladder) contender(a *Assessment) *contender {
-	n := len(l.m.Values)
-	c := &contender{a: a, worst: make([]float64, n), expected: make([]float64, n)}
-	for i := range n {
-		if i < len(a.Indices) {
-			c.worst[i], c.expected[i] = clampIndex(a.Indices[i].Worst), clampIndex(a.Indices[i].Expected-a.Indices[i].Repair)
+// read makes the indices of an assessment comparable; one that is missing is 0.
+func (l *ladder) read(c *contender) {
+	for i := range l.m.Values {
+		if i < len(c.a.Indices) {
+			x := &c.a.Indices[i]
+			c.worst[i], c.expected[i] = clampIndex(x.Worst), clampIndex(x.Expected-x.Repair)
 		}
 		value := &l.m.Values[i]
 		l.anyBroken = l.anyBroken || value.HasFloor && c.worst[i] < value.Floor
 	}
-	return c
 }
 
 // floors is step 1 of the verdict: value by value in lexical order, while a
