@@ -2,6 +2,7 @@ package dancer
 
 import (
 	"math"
+	"math/bits"
 	"time"
 
 	"dancer/hal"
@@ -22,6 +23,9 @@ const (
 	// width: bounds are rounded outward to it, so that a range changes when it
 	// is worth a new version and not with every residual.
 	errorGrain = 0.01
+	// errorJumps is how many of the last 32 readings may be jumps: more are no
+	// events of the world.
+	errorJumps = 16
 	// errorTold is how far a range must grow, as a part of the declared width,
 	// to be told again.
 	errorTold = 0.1
@@ -46,7 +50,8 @@ const (
 // A reading that jumps farther than that, alone, is an event of the world (a leak
 // springs, somebody steps in front) and not an error of each step of the model:
 // the next decision sees it, and it widens nothing. When the next reading is as
-// far off on the same side, the model is wrong, and that counts.
+// far off on the same side, or every other reading jumps, the model is wrong, and
+// that counts.
 //
 // It takes no clock and holds no reference to what it is fed. Feed allocates only
 // when a range changes. It is not safe for concurrent use.
@@ -81,7 +86,8 @@ type ruleError struct {
 	capped      bool
 	cappedCount uint64
 	leftOut     uint64
-	beyond      int // the last residual was beyond the limits of widening: below -1, above 1
+	beyond      int    // the last residual was beyond the limits of widening: below -1, above 1
+	recent      uint32 // one bit for each of the last 32 residuals: it was beyond them
 	jumps       uint64
 }
 
@@ -303,9 +309,9 @@ func (e *ModelError) take(i int, steps, part, measured float64) {
 	}
 }
 
-// jumped says whether a residual is a jump: beyond what widening can cover, and
-// the one before was not on the same side. The next one tells whether the world
-// has changed or the model is wrong.
+// jumped says whether a residual is a jump: beyond what widening can cover, while
+// the one before was not on the same side, and few are. The next one tells whether
+// the world has changed or the model is wrong.
 func (r *ruleError) jumped(m *Manual, residual float64) bool {
 	if r.disturbance < 0 {
 		return false
@@ -320,7 +326,11 @@ func (r *ruleError) jumped(m *Manual, residual float64) bool {
 	default:
 		r.beyond = 0
 	}
-	return r.beyond != 0 && r.beyond != before
+	r.recent <<= 1
+	if r.beyond != 0 {
+		r.recent |= 1
+	}
+	return r.beyond != 0 && r.beyond != before && bits.OnesCount32(r.recent) <= errorJumps
 }
 
 // saturated says whether a sensor at the end of its range hides how far beyond it

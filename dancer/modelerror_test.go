@@ -318,6 +318,12 @@ func TestModelErrorAndJumps(t *testing.T) {
 	if told = feed(e, w, 5, constant(5)); len(told) != 1 || !told[0].Capped {
 		t.Errorf("as far off reading after reading: told %+v", told)
 	}
+
+	e = dancer.NewModelError(parseManual(t, driftManual))
+	told = feed(e, w, 100, func(i int) float64 { return float64(5 - 10*(i%2)) })
+	if f := e.Figures()[0]; len(told) != 1 || !told[0].Capped || e.Widening() == nil || f.Jumps > 16 {
+		t.Errorf("to and fro at every reading: told %+v, widened %+v, %+v", told, e.Widening(), f)
+	}
 }
 
 // TestModelErrorOfSlowSensors: readings every 250 ms, decisions every 100 ms with
