@@ -24,8 +24,8 @@ type Outcome struct {
 	Score float64 `json:"score,omitempty"`
 }
 
-// Success says whether every floor was kept, and no value with a floor came out
-// worse than predicted by more than the band.
+// Success says whether every floor was kept, and no value came out worse than
+// predicted by more than the band.
 func (o *Outcome) Success(band float64) bool {
 	if len(o.Broken) > 0 {
 		return false
