@@ -105,7 +105,7 @@ func (l *ladder) compare(v *Verdict, winner, runner *contender) {
 // apart. The fallback of a blind robot is not chosen by the ladder, and has asked
 // already.
 func (l *ladder) doubtful(v *Verdict) bool {
-	return len(v.Incomparable) > 0 && v.DecidedBy != "fallback"
+	return len(v.Incomparable) > 0 && v.DecidedBy != decidedByFallback
 }
 
 // incomparableWords says why two options cannot be told apart.

@@ -216,7 +216,8 @@ func (q *Question) change(now time.Duration, state QuestionState) Change {
 
 // Effective gives the option that must run now and on whose account. The floors
 // outrank everybody: a hold, a ruling or a time-out action that the current
-// verdict vetoes gives way to the verdict's winner. Before the first decision it
+// verdict vetoes gives way to the verdict's winner, and so does a hold or a
+// time-out action of a blind robot to the fallback. Before the first decision it
 // is the fallback.
 func (q *Question) Effective(now time.Duration) (option, who string) {
 	if !q.observed {
@@ -237,11 +238,16 @@ func (q *Question) Effective(now time.Duration) (option, who string) {
 	return v.Option, WhoCommand
 }
 
+// orWinner gives way to the winner also where nothing can be compared and the
+// winner is the fallback for that reason: what a manual names for the time-out
+// must not set a blind robot in motion.
 func (q *Question) orWinner(name, who string) (string, string) {
-	if q.survives(name) {
+	v := &q.latest.Verdict
+	blind := v.DecidedBy == decidedByFallback
+	if q.survives(name) && (!blind || q.canonical(name) == v.Option) {
 		return q.canonical(name), who
 	}
-	return q.latest.Verdict.Option, WhoCommand
+	return v.Option, WhoCommand
 }
 
 // canonical turns an alias into the name that the latest decision uses.

@@ -98,6 +98,10 @@ func (l *ladder) runnerUp(kept []*contender, winner *contender) *contender {
 	return second
 }
 
+// decidedByFallback is what decides where nothing can be compared, see
+// preferFallback.
+const decidedByFallback = "fallback"
+
 // separate names what decided between the winner and the runner-up, and by how
 // much (in the unit of that rung; index points for a value).
 func (l *ladder) separate(v *Verdict, winner, runner *contender, drops []drop, blind bool) {
@@ -107,7 +111,7 @@ func (l *ladder) separate(v *Verdict, winner, runner *contender, drops []drop, b
 	}
 	v.RunnerUp = runner.a.Option
 	if blind {
-		v.DecidedBy = "fallback"
+		v.DecidedBy = decidedByFallback
 		return
 	}
 	for _, d := range drops {

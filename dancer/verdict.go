@@ -25,7 +25,7 @@ func JudgeCalibrated(m *Manual, assessments []Assessment, freshness float64, cal
 	l := newLadder(m, assessments)
 	if len(l.all) == 0 {
 		return Verdict{
-			Outcome: OutcomeUnderFloor, Option: l.fallbackName(), DecidedBy: "fallback",
+			Outcome: OutcomeUnderFloor, Option: l.fallbackName(), DecidedBy: decidedByFallback,
 			Escalate: true, Because: []string{"there is no forecast"},
 			Why: []string{"there is no forecast of any option, so the fallback runs"},
 		}

@@ -23,7 +23,7 @@ func (l *ladder) headline(v *Verdict, winner *contender) string {
 	name := winner.a.Option
 	switch v.Outcome {
 	case OutcomeUnderFloor:
-		if v.DecidedBy == "fallback" {
+		if v.DecidedBy == decidedByFallback {
 			return name + " is chosen: every option is under a floor and an index is unknown, so the fallback is chosen"
 		}
 		return name + " is chosen: every option is under a floor and it violates them least"
@@ -114,7 +114,7 @@ func (l *ladder) rivalLine(v *Verdict, winner, runner *contender) string {
 		}
 	}
 	switch v.DecidedBy {
-	case "fallback":
+	case decidedByFallback:
 		return line + "it is the fallback"
 	case "disruption":
 		return line + "tied on every value, and it disrupts less"
