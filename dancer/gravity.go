@@ -3,10 +3,12 @@ package dancer
 import "strings"
 
 // gravity is what makes a situation this one and not another, and how bad it
-// is: which values the winner leaves under their floors, the outcome, the
-// winner, and its worst indices in the order of the ladder.
+// is: which values the winner leaves under their floors and which of these
+// cannot be known, the outcome, the winner, and its worst indices in the order of
+// the ladder.
 type gravity struct {
 	under   []string
+	unknown []string
 	outcome string
 	option  string
 	worst   []float64
@@ -26,6 +28,9 @@ func (m *Manual) gravity(d *Decision) gravity {
 		g.worst = append(g.worst, w)
 		if m.Values[i].HasFloor && w < m.Values[i].Floor {
 			g.under = append(g.under, m.Values[i].Name)
+			if winner.Indices[i].Unknown {
+				g.unknown = append(g.unknown, m.Values[i].Name)
+			}
 		}
 	}
 	return g
@@ -37,13 +42,19 @@ func (g gravity) key() string {
 	return g.outcome + "|" + g.option + "|" + strings.Join(g.under, ",")
 }
 
-// beyond says whether a value fell under its floor that was not before.
+// beyond says whether a value fell under its floor that was not before, or can no
+// longer be known.
 func (g gravity) beyond(before gravity) bool {
 	if g.outcome == OutcomeUnderFloor && before.outcome != OutcomeUnderFloor {
 		return true
 	}
 	for _, name := range g.under {
 		if !contains(before.under, name) {
+			return true
+		}
+	}
+	for _, name := range g.unknown {
+		if !contains(before.unknown, name) {
 			return true
 		}
 	}

@@ -18,7 +18,8 @@ type QuestionRecord struct {
 	Chosen   string        `json:"chosen,omitempty"`
 	RuledBy  string        `json:"ruled_by,omitempty"`
 	Proposed string        `json:"proposed,omitempty"`
-	Under    []string      `json:"under,omitempty"` // values under their floor as last told
+	Under    []string      `json:"under,omitempty"`   // values under their floor as last told
+	Unknown  []string      `json:"unknown,omitempty"` // those of them that cannot be known; older records have none
 	Outcome  string        `json:"outcome,omitempty"`
 	Option   string        `json:"option,omitempty"`
 	Worst    []float64     `json:"worst,omitempty"`
@@ -38,7 +39,7 @@ func (q *Question) Record() QuestionRecord {
 	r := QuestionRecord{
 		Version: RecordVersion, State: q.state.String(), ID: q.id, Revision: q.revision,
 		RaisedAt: q.raisedAt, Due: q.due, Extended: q.extended, Chosen: q.chosen, RuledBy: q.ruledBy,
-		Proposed: q.proposed, Under: q.told.under, Outcome: q.told.outcome, Option: q.told.option, Worst: q.told.worst,
+		Proposed: q.proposed, Under: q.told.under, Unknown: q.told.unknown, Outcome: q.told.outcome, Option: q.told.option, Worst: q.told.worst,
 		ToldAt: q.toldAt,
 	}
 	if q.calm {
@@ -62,7 +63,7 @@ func RestoreQuestion(m *Manual, newID func() string, r QuestionRecord) *Question
 	}
 	q.state, q.id, q.revision, q.raisedAt, q.due = state, r.ID, r.Revision, r.RaisedAt, r.Due
 	q.extended, q.chosen, q.ruledBy, q.proposed = r.Extended, r.Chosen, r.RuledBy, r.Proposed
-	q.told = gravity{under: r.Under, outcome: r.Outcome, option: r.Option, worst: r.Worst}
+	q.told = gravity{under: r.Under, unknown: r.Unknown, outcome: r.Outcome, option: r.Option, worst: r.Worst}
 	q.toldAt = r.ToldAt
 	if r.Calm != nil {
 		q.calm, q.calmSince = true, *r.Calm
