@@ -141,7 +141,7 @@ func TestDeadlockThroughWindows(t *testing.T) {
 		if task.Property != proof.Deadlock {
 			continue
 		}
-		if f := task.Run(proof.Options{})[0]; f.Answer != proof.Undecided || len(f.Reflexes) != 2 {
+		if f := task.Run(proof.Options{})[0]; f.Answer != proof.Undecided || len(f.Reflexes) != 2 || !strings.Contains(f.Says, "through a window") {
 			t.Errorf("%s: %s", f.Answer, f.Says)
 		}
 		m.Rules[1].Set[0].Output = 0 // nobody looks back at that: the lamp stays as it is

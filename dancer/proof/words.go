@@ -181,7 +181,11 @@ func saysNoDeadlock(rules, looked int) string {
 
 func saysDeadlock(f *Finding) string {
 	if f.Answer == Undecided {
-		return fmt.Sprintf("it is undecided whether %s can keep each other from ending while they hold %s", f.Subject, settings(f.Example.Set))
+		text := fmt.Sprintf("it is undecided whether %s can keep each other from ending while they hold %s", f.Subject, settings(f.Example.Set))
+		if f.Left == nil {
+			text += ": they look back at it through a window, which no proof follows"
+		}
+		return text
 	}
 	return fmt.Sprintf("%s keep each other from ending: once both hold %s, neither can end whatever the signals say, though each could alone", f.Subject, settings(f.Example.Set))
 }
