@@ -62,7 +62,14 @@ func (s *simulation) wall() time.Time      { return simulatedWall.Add(s.clock() 
 // into a ring in the folder data, "" none.
 func simulate(t testing.TB, length time.Duration, path, data string) *simulation {
 	t.Helper()
-	robot, problems := config.Load("../../examples/museum/robot-sim.yaml", config.Options{})
+	return simulateRobot(t, "../../examples/museum/robot-sim.yaml", length, path, data)
+}
+
+// simulateRobot is simulate for another robot of the same signals, whose spine
+// finds these latches of an earlier run.
+func simulateRobot(t testing.TB, file string, length time.Duration, path, data string, latches ...int) *simulation {
+	t.Helper()
+	robot, problems := config.Load(file, config.Options{})
 	if err := problems.Err(); err != nil {
 		t.Fatal(err)
 	}
@@ -74,7 +81,7 @@ func simulate(t testing.TB, length time.Duration, path, data string) *simulation
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { segment.Close() })
-	if s.spine, err = spine.NewStepped(robot, segment, s.clock()); err != nil {
+	if s.spine, err = spine.NewStepped(robot, segment, s.clock(), latches...); err != nil {
 		t.Fatal(err)
 	}
 	s.spine.BrainStarted(1)
