@@ -19,9 +19,9 @@ const windowRobot = "testdata/windows/robot.yaml"
 // and every kind of them has happened.
 func TestRecordingOfWindowsReplays(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "windows.mcap")
-	s := simulateRobot(t, windowRobot, 48*time.Second, path, "")
+	s := simulateRobot(t, windowRobot, 48*time.Second, path, "", func(b *brain) { b.partner.Cut = everyFifth() })
 	fired := map[string]int{}
-	derived, stale := 0, 0
+	derived, stale, cut := 0, 0, 0
 	rewritten(t, path, func(topic string, data []byte) []byte {
 		switch {
 		case topic == record.TopicTrace && bytes.Contains(data, []byte(`"move":"`+reflex.Fired.String()+`"`)):
@@ -34,6 +34,8 @@ func TestRecordingOfWindowsReplays(t *testing.T) {
 			derived++
 		case topic == record.TopicReading && bytes.Contains(data, []byte(`"name":"range"`)) && bytes.Contains(data, []byte(`"validity":"stale"`)):
 			stale++
+		case topic == record.TopicDecision && bytes.Contains(data, []byte(`"completed":`)):
+			cut++
 		}
 		return data
 	})
@@ -42,8 +44,8 @@ func TestRecordingOfWindowsReplays(t *testing.T) {
 			t.Errorf("%s has never fired", name)
 		}
 	}
-	if derived == 0 || stale == 0 {
-		t.Errorf("%d derived readings, %d of a range that went stale", derived, stale)
+	if derived == 0 || stale == 0 || cut == 0 {
+		t.Errorf("%d derived readings, %d of a range that went stale, %d forecasts cut short", derived, stale, cut)
 	}
 	r := replayed(t, replay.Options{}, path)
 	if describe(t, r); !r.Identical() || r.Reflexes.Replayed < 20 || r.Reflexes.Skipped != 0 {
@@ -61,12 +63,18 @@ func TestRecordingOfWindowsReplays(t *testing.T) {
 	}
 }
 
+// everyFifth cuts a forecast short whenever it was asked a few times.
+func everyFifth() func() bool {
+	n := 0
+	return func() bool { n++; return n%5 == 0 }
+}
+
 // TestRecordingOfLatchesReplays: a spine that finds latches of an earlier run
 // sets their outputs before anything was read, also those that windows see.
 func TestRecordingOfLatchesReplays(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "latched.mcap")
 	washed := 11
-	s := simulateRobot(t, windowRobot, 12*time.Second, path, "", washed)
+	s := simulateRobot(t, windowRobot, 12*time.Second, path, "", nil, washed)
 	if name := s.manual.Rules[washed].Name; name != "washed" {
 		t.Fatalf("rule %d is %s", washed, name)
 	}

@@ -62,12 +62,12 @@ func (s *simulation) wall() time.Time      { return simulatedWall.Add(s.clock() 
 // into a ring in the folder data, "" none.
 func simulate(t testing.TB, length time.Duration, path, data string) *simulation {
 	t.Helper()
-	return simulateRobot(t, "../../examples/museum/robot-sim.yaml", length, path, data)
+	return simulateRobot(t, "../../examples/museum/robot-sim.yaml", length, path, data, nil)
 }
 
-// simulateRobot is simulate for another robot of the same signals, whose spine
-// finds these latches of an earlier run.
-func simulateRobot(t testing.TB, file string, length time.Duration, path, data string, latches ...int) *simulation {
+// simulateRobot is simulate for another robot of the same signals, whose brain is
+// prepared first, and whose spine finds these latches of an earlier run.
+func simulateRobot(t testing.TB, file string, length time.Duration, path, data string, prepare func(*brain), latches ...int) *simulation {
 	t.Helper()
 	robot, problems := config.Load(file, config.Options{})
 	if err := problems.Err(); err != nil {
@@ -93,6 +93,9 @@ func simulateRobot(t testing.TB, file string, length time.Duration, path, data s
 			Boot: "simulated", Run: "simulated", Wall: s.wall(), Monotonic: s.clock(),
 		},
 	})
+	if prepare != nil {
+		prepare(s.brain)
+	}
 	s.brain.recorder.Start()
 	for end := s.clock() + length; s.clock() < end; {
 		s.step()
