@@ -19,7 +19,7 @@ const windowRobot = "testdata/windows/robot.yaml"
 // and every kind of them has happened.
 func TestRecordingOfWindowsReplays(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "windows.mcap")
-	s := simulateRobot(t, windowRobot, 48*time.Second, path, "", func(b *brain) { b.partner.Cut = everyFifth() })
+	s := simulateRobot(t, windowRobot, 48*time.Second, path, "", func(s *simulation) { s.brain.partner.Cut = everyFifth() })
 	fired := map[string]int{}
 	derived, stale, cut := 0, 0, 0
 	rewritten(t, path, func(topic string, data []byte) []byte {

@@ -341,6 +341,24 @@ func TestReplayWithGaps(t *testing.T) {
 	}
 }
 
+// TestReplayOfAStoppedBrain: what the spine's ring lost while nobody took from it
+// is a gap with its number, and the replay goes on behind it.
+func TestReplayOfAStoppedBrain(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "stopped.mcap")
+	var lost uint64
+	s := simulateRobot(t, "../../examples/museum/robot-sim.yaml", 26*time.Second, path, "", func(s *simulation) {
+		s.stopped = func(at time.Duration) bool { return at > 6*time.Second && at < 18*time.Second }
+	})
+	lost = s.brain.ends.Segment.TracesLost()
+	r := replayed(t, replay.Options{}, path)
+	if describe(t, r); lost == 0 || r.Gaps != 1 || r.Missing != lost || len(r.Notes) != 1 || !r.Identical() {
+		t.Errorf("%d lost by the spine, %d gaps with %d, notes %q", lost, r.Gaps, r.Missing, r.Notes)
+	}
+	if r.Decisions.Replayed < 130 || r.Questions.Replayed != r.Decisions.Replayed || r.Reflexes.Skipped == 0 {
+		t.Errorf("behind the gap: %+v", r)
+	}
+}
+
 // withGap puts a gap after the n-th decision.
 func withGap(t *testing.T, path string, after int, gap []byte) string {
 	t.Helper()

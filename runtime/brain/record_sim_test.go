@@ -37,6 +37,7 @@ type simulation struct {
 	requests uint64
 	asked    time.Duration // since when a question is open, 0 none
 	rulings  int
+	stopped  func(time.Duration) bool // nil, or whether the brain is stopped then
 }
 
 // world is what the sensors see.
@@ -65,9 +66,9 @@ func simulate(t testing.TB, length time.Duration, path, data string) *simulation
 	return simulateRobot(t, "../../examples/museum/robot-sim.yaml", length, path, data, nil)
 }
 
-// simulateRobot is simulate for another robot of the same signals, whose brain is
+// simulateRobot is simulate for another robot of the same signals, which is
 // prepared first, and whose spine finds these latches of an earlier run.
-func simulateRobot(t testing.TB, file string, length time.Duration, path, data string, prepare func(*brain), latches ...int) *simulation {
+func simulateRobot(t testing.TB, file string, length time.Duration, path, data string, prepare func(*simulation), latches ...int) *simulation {
 	t.Helper()
 	robot, problems := config.Load(file, config.Options{})
 	if err := problems.Err(); err != nil {
@@ -94,7 +95,7 @@ func simulateRobot(t testing.TB, file string, length time.Duration, path, data s
 		},
 	})
 	if prepare != nil {
-		prepare(s.brain)
+		prepare(s)
 	}
 	s.brain.recorder.Start()
 	for end := s.clock() + length; s.clock() < end; {
@@ -102,7 +103,7 @@ func simulateRobot(t testing.TB, file string, length time.Duration, path, data s
 	}
 	s.brain.takeEvents()
 	s.brain.recorder.Close()
-	if lost := s.brain.recorder.Lost() + segment.TracesLost(); lost > 0 {
+	if lost := s.brain.recorder.Lost() + segment.TracesLost(); lost > 0 && s.stopped == nil {
 		t.Errorf("%d messages were lost", lost)
 	}
 	if err := s.brain.archive.store.Close(); err != nil {
@@ -173,6 +174,9 @@ func (s *simulation) step() {
 		}
 	}
 	s.spine.Frame()
+	if s.stopped != nil && s.stopped(now-simulatedStart) {
+		return
+	}
 	if tick%20 == 0 {
 		s.brain.cycle()
 		s.answer(now)
