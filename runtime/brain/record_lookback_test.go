@@ -2,12 +2,18 @@ package brain
 
 import (
 	"bytes"
+	"encoding/json"
+	"math/rand/v2"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"dancer/dancer"
+	"dancer/mesh"
 	"dancer/reflex"
+	"dancer/runtime/link"
 	"dancer/runtime/record"
 	"dancer/runtime/replay"
 )
@@ -89,5 +95,60 @@ func TestRecordingOfLatchesReplays(t *testing.T) {
 	})
 	if !restored {
 		t.Error("no latch was restored")
+	}
+}
+
+// TestRecordingOfOperatorsReplays: whatever operators answer, late, twice, to
+// questions that are closed or never were, or not at all until the time is over,
+// comes out again, and so do latches that cannot be cleared yet.
+func TestRecordingOfOperatorsReplays(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "operators.mcap")
+	outcomes, states := map[string]int{}, map[string]int{}
+	simulateRobot(t, windowRobot, 60*time.Second, path, "", func(s *simulation) {
+		random := rand.New(rand.NewPCG(5, 6))
+		var questions []string
+		s.operator = func(now time.Duration) {
+			if _, id := s.brain.question.State(); id != "" && !slices.Contains(questions, id) {
+				questions = append(questions, id)
+			}
+			if random.IntN(30) == 0 {
+				s.request(link.RequestClear)
+				s.request(link.RequestStart)
+			}
+			quiet := (now-simulatedStart)%(20*time.Second) > 8*time.Second // questions run out of time
+			for !quiet && random.IntN(3) == 0 && len(questions) > 0 {
+				id := questions[len(questions)-1]
+				if random.IntN(4) == 0 {
+					id = append(questions, "nobody asked")[random.IntN(len(questions)+1)]
+				}
+				verdicts := []string{dancer.RuleApprove, dancer.RuleDeny, dancer.RuleDefer, dancer.RuleReschedule, dancer.RuleEscalate, "perhaps"}
+				options := []string{"", "patrol", "halt", "extinguish", "inaction", "fly"}
+				r, _ := s.brain.rule(mesh.Ruling{
+					Escalation: id, By: []string{"operator", "conductor", ""}[random.IntN(3)],
+					Verdict: verdicts[random.IntN(len(verdicts))], Option: options[random.IntN(len(options))],
+				})
+				outcomes[r.Outcome]++
+			}
+		}
+	})
+	rewritten(t, path, func(topic string, data []byte) []byte {
+		var m record.Question
+		if topic == record.TopicQuestion {
+			if err := json.Unmarshal(data, &m); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if m.Change != nil {
+			states[m.Change.State]++
+		}
+		return data
+	})
+	t.Log(outcomes, states)
+	r := replayed(t, replay.Options{}, path)
+	if describe(t, r); !r.Identical() || r.Rulings.Replayed < 10 || r.Rulings.Skipped+r.Questions.Skipped != 0 {
+		t.Error("it differs")
+	}
+	if len(outcomes) < 4 || len(states) < 3 {
+		t.Error("too little has happened")
 	}
 }

@@ -38,6 +38,7 @@ type simulation struct {
 	asked    time.Duration // since when a question is open, 0 none
 	rulings  int
 	stopped  func(time.Duration) bool // nil, or whether the brain is stopped then
+	operator func(now time.Duration)  // nil, or who answers in place of answer
 }
 
 // world is what the sensors see.
@@ -179,7 +180,10 @@ func (s *simulation) step() {
 	}
 	if tick%20 == 0 {
 		s.brain.cycle()
-		s.answer(now)
+		if s.operator == nil {
+			s.operator = s.answer
+		}
+		s.operator(now)
 		s.drain()
 	}
 	s.spine.Brain()
