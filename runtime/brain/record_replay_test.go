@@ -78,11 +78,20 @@ func digest(t *testing.T, path string) []byte {
 // new data, or nil to leave the message out.
 func rewritten(t *testing.T, path string, change func(topic string, data []byte) []byte) string {
 	t.Helper()
+	return rewrittenWith(t, path, nil, change)
+}
+
+// rewrittenWith is rewritten with another header and other attachments.
+func rewrittenWith(t *testing.T, path string, alter func(*recording.Recording), change func(topic string, data []byte) []byte) string {
+	t.Helper()
 	r, done, err := recording.Open(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer done()
+	if alter != nil {
+		alter(r)
+	}
 	p, err := recording.NewPacker()
 	if err != nil {
 		t.Fatal(err)
@@ -195,6 +204,44 @@ func TestReplayOfAnotherManual(t *testing.T) {
 	if _, err := replay.Run(t.Context(), []string{path}, replay.Options{Manual: []byte("values: []\n")}); err == nil {
 		t.Error("a manual with faults was replayed")
 	}
+	unknownManual(t, path, manual)
+}
+
+// unknownManual: a recording whose manual is missing, or is not the one that its
+// robot had, is refused and not replayed as if another one were tried.
+func unknownManual(t *testing.T, path string, manual []byte) {
+	t.Helper()
+	asItIs := func(_ string, data []byte) []byte { return data }
+	for name, alter := range map[string]func(*recording.Recording){
+		"no attachments":  func(r *recording.Recording) { r.Attachments = nil },
+		"no manual":       func(r *recording.Recording) { r.Attachments = r.Attachments[:1] },
+		"another manual":  func(r *recording.Recording) { r.Attachments[1].Data = append([]byte("# \n"), manual...) },
+		"another in name": func(r *recording.Recording) { r.Header.Manual = "sha256:00" },
+	} {
+		other := rewrittenWith(t, path, alter, asItIs)
+		if r, err := replay.Run(t.Context(), []string{other}, replay.Options{}); !errors.Is(err, recording.ErrDamaged) {
+			t.Errorf("%s: %v, %+v", name, err, r)
+		}
+	}
+	without := rewrittenWith(t, path, func(r *recording.Recording) { r.Attachments = r.Attachments[:1] }, asItIs)
+	if r := replayed(t, replay.Options{Manual: manual}, without); !r.Identical() || r.OtherManual != "" {
+		t.Error("the missing manual, given by hand, is another one")
+	}
+	two := rewrittenWith(t, path, func(r *recording.Recording) { r.Header.Robot, r.Header.Run = "another", "another" }, asItIs)
+	if r := replayed(t, replay.Options{}, path, two); !r.Identical() || len(r.Notes) != 1 || !strings.Contains(r.Notes[0], "is of another robot") {
+		describe(t, r)
+		t.Error("two robots in one folder")
+	}
+	middle := rewritten(t, path, func(topic string, data []byte) []byte {
+		if topic == record.TopicTrace && bytes.Contains(data, []byte(`"kind":"start"`)) {
+			return nil // as after a brain that was started again
+		}
+		return data
+	})
+	if r := replayed(t, replay.Options{}, middle); !r.Identical() || r.Reflexes.Skipped == 0 || len(r.Notes) != 1 || !strings.Contains(r.Notes[0], "begins in the middle") {
+		describe(t, r)
+		t.Error("without the start of the rules")
+	}
 }
 
 // TestReplayOfARing: the files of a ring are one recording, from any of them on,
@@ -291,6 +338,24 @@ func TestReplayWithGaps(t *testing.T) {
 	if r.Decisions.Differ != 0 || r.Gaps != 1 || r.Missing != 3 || r.Questions.Skipped == 0 || r.Reflexes.Skipped == 0 || !r.Identical() {
 		describe(t, r)
 		t.Error("the gap was not respected")
+	}
+}
+
+// TestReplayOfAStoppedBrain: what the spine's ring lost while nobody took from it
+// is a gap with its number, and the replay goes on behind it.
+func TestReplayOfAStoppedBrain(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "stopped.mcap")
+	var lost uint64
+	s := simulateRobot(t, "../../examples/museum/robot-sim.yaml", 26*time.Second, path, "", func(s *simulation) {
+		s.stopped = func(at time.Duration) bool { return at > 6*time.Second && at < 18*time.Second }
+	})
+	lost = s.brain.ends.Segment.TracesLost()
+	r := replayed(t, replay.Options{}, path)
+	if describe(t, r); lost == 0 || r.Gaps != 1 || r.Missing != lost || len(r.Notes) != 1 || !r.Identical() {
+		t.Errorf("%d lost by the spine, %d gaps with %d, notes %q", lost, r.Gaps, r.Missing, r.Notes)
+	}
+	if r.Decisions.Replayed < 130 || r.Questions.Replayed != r.Decisions.Replayed || r.Reflexes.Skipped == 0 {
+		t.Errorf("behind the gap: %+v", r)
 	}
 }
 

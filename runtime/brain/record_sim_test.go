@@ -37,6 +37,8 @@ type simulation struct {
 	requests uint64
 	asked    time.Duration // since when a question is open, 0 none
 	rulings  int
+	stopped  func(time.Duration) bool // nil, or whether the brain is stopped then
+	operator func(now time.Duration)  // nil, or who answers in place of answer
 }
 
 // world is what the sensors see.
@@ -62,7 +64,14 @@ func (s *simulation) wall() time.Time      { return simulatedWall.Add(s.clock() 
 // into a ring in the folder data, "" none.
 func simulate(t testing.TB, length time.Duration, path, data string) *simulation {
 	t.Helper()
-	robot, problems := config.Load("../../examples/museum/robot-sim.yaml", config.Options{})
+	return simulateRobot(t, "../../examples/museum/robot-sim.yaml", length, path, data, nil)
+}
+
+// simulateRobot is simulate for another robot of the same signals, which is
+// prepared first, and whose spine finds these latches of an earlier run.
+func simulateRobot(t testing.TB, file string, length time.Duration, path, data string, prepare func(*simulation), latches ...int) *simulation {
+	t.Helper()
+	robot, problems := config.Load(file, config.Options{})
 	if err := problems.Err(); err != nil {
 		t.Fatal(err)
 	}
@@ -74,7 +83,7 @@ func simulate(t testing.TB, length time.Duration, path, data string) *simulation
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { segment.Close() })
-	if s.spine, err = spine.NewStepped(robot, segment, s.clock()); err != nil {
+	if s.spine, err = spine.NewStepped(robot, segment, s.clock(), latches...); err != nil {
 		t.Fatal(err)
 	}
 	s.spine.BrainStarted(1)
@@ -86,13 +95,16 @@ func simulate(t testing.TB, length time.Duration, path, data string) *simulation
 			Boot: "simulated", Run: "simulated", Wall: s.wall(), Monotonic: s.clock(),
 		},
 	})
+	if prepare != nil {
+		prepare(s)
+	}
 	s.brain.recorder.Start()
 	for end := s.clock() + length; s.clock() < end; {
 		s.step()
 	}
 	s.brain.takeEvents()
 	s.brain.recorder.Close()
-	if lost := s.brain.recorder.Lost() + segment.TracesLost(); lost > 0 {
+	if lost := s.brain.recorder.Lost() + segment.TracesLost(); lost > 0 && s.stopped == nil {
 		t.Errorf("%d messages were lost", lost)
 	}
 	if err := s.brain.archive.store.Close(); err != nil {
@@ -163,9 +175,15 @@ func (s *simulation) step() {
 		}
 	}
 	s.spine.Frame()
+	if s.stopped != nil && s.stopped(now-simulatedStart) {
+		return
+	}
 	if tick%20 == 0 {
 		s.brain.cycle()
-		s.answer(now)
+		if s.operator == nil {
+			s.operator = s.answer
+		}
+		s.operator(now)
 		s.drain()
 	}
 	s.spine.Brain()

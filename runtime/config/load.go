@@ -173,6 +173,8 @@ func (l *loader) recording(k keys) {
 		Keep:   x.duration("keep", defaultKeep),
 		Bytes:  int64(x.integer("megabytes", defaultMegabytes)) * 1_000_000,
 		Sealed: x.integer("sealed", defaultSealed),
+
+		SealedBytes: int64(x.integer("sealed_megabytes", defaultSealedMegabytes)) * 1_000_000,
 	}
 }
 

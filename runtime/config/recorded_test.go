@@ -38,11 +38,12 @@ func TestRecordingSettings(t *testing.T) {
 		want Recording
 		bad  bool
 	}{
-		{line: "", want: Recording{10 * time.Minute, 256_000_000, 20}},
-		{line: "recording: {keep: 0s}", want: Recording{0, 256_000_000, 20}},
-		{line: "recording: {keep: 1h, megabytes: 1000, sealed: 3}", want: Recording{time.Hour, 1_000_000_000, 3}},
+		{line: "", want: Recording{10 * time.Minute, 256_000_000, 20, 1_000_000_000}},
+		{line: "recording: {keep: 0s}", want: Recording{0, 256_000_000, 20, 1_000_000_000}},
+		{line: "recording: {keep: 1h, megabytes: 1000, sealed: 3, sealed_megabytes: 50}", want: Recording{time.Hour, 1_000_000_000, 3, 50_000_000}},
 		{line: "recording: {keep: 25h}", bad: true},
 		{line: "recording: {megabytes: 0}", bad: true},
+		{line: "recording: {sealed_megabytes: 0}", bad: true},
 	} {
 		r, problems := LoadRecorded("robot.yaml", append(text, c.line+"\n"...), manual, "sim")
 		if (problems.Err() != nil) != c.bad {

@@ -90,6 +90,8 @@ type Recording struct {
 	Keep   time.Duration // default 10 min; 0: nothing is recorded
 	Bytes  int64         // bound of what is kept; default 256,000,000
 	Sealed int           // sealed situations that are kept; default 20
+
+	SealedBytes int64 // bound of all of them together; default 1,000,000,000
 }
 
 // Plant is the simulated board's own physics, when it shall differ from the

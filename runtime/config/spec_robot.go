@@ -66,6 +66,7 @@ var recordingSection = section{
 		{name: "keep", form: formDuration, minimum: 0, maximum: 24 * 3600, doc: "how much of the past is kept, 0s (nothing is recorded) to 24h; default 10m"},
 		{name: "megabytes", form: formInteger, minimum: 1, maximum: 1_000_000, doc: "bound of what is kept, in 1,000,000 bytes; default 256"},
 		{name: "sealed", form: formInteger, minimum: 1, maximum: 1000, doc: "how many sealed situations are kept, the oldest go first; default 20"},
+		{name: "sealed_megabytes", form: formInteger, minimum: 1, maximum: 1_000_000, doc: "bound of all sealed situations together, in 1,000,000 bytes; the newest is kept whatever its size; default 1000"},
 	},
 }
 
@@ -159,4 +160,6 @@ const (
 	defaultKeep       = 10 * time.Minute
 	defaultMegabytes  = 256
 	defaultSealed     = 20
+
+	defaultSealedMegabytes = 1000
 )

@@ -112,7 +112,7 @@ type Gap struct {
 	Monotonic time.Duration `json:"monotonic"`
 	What      string        `json:"what"`
 	Count     uint64        `json:"count"`
-	Where     string        `json:"where"` // spine: its ring was full; queue: the disk did not keep up; disk: it was full or broken
+	Where     string        `json:"where"` // spine: its ring was full; queue: the disk did not keep up; disk: it was full or broken; length: too long to be recorded
 }
 
 // Pulse says every few seconds that the recording goes on.

@@ -301,3 +301,105 @@ func BenchmarkTraces(b *testing.B) {
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/1000, "ns/reading")
 }
+
+// TestSealOfAFullQueue: a reflex that latches while the disk does not keep up is
+// sealed all the same, after what was recorded before it.
+func TestSealOfAFullQueue(t *testing.T) {
+	folder := t.TempDir()
+	r, _ := newRecorder(t, "", folder)
+	for i := range queueLength { // nobody writes yet
+		r.Traces(readings(i, 1))
+	}
+	r.Seal(time.Hour, "latch-bump")
+	if r.Lost() != 0 {
+		t.Errorf("%d are lost", r.Lost())
+	}
+	r.Start()
+	r.Close()
+	found, err := filepath.Glob(filepath.Join(folder, sealedName, "*-latch-bump", "*.mcap"))
+	if err != nil || len(found) != 1 {
+		t.Fatalf("sealed is %v, %v", found, err)
+	}
+	if n := len(contents(t, found[0])[TopicReading]); n != queueLength {
+		t.Errorf("%d readings of before the latch are sealed, want %d", n, queueLength)
+	}
+}
+
+// TestFolderRemoved: a ring whose folders are deleted under it, or could not be
+// opened at first, goes on when it can.
+func TestFolderRemoved(t *testing.T) {
+	folder := t.TempDir()
+	r, log := newRecorder(t, "", folder)
+	s, now := r.sinks[0], time.Hour
+	for _, name := range []string{recentName, sealedName} {
+		if err := os.RemoveAll(filepath.Join(folder, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.sync(now, r.index[TopicRecorder], []byte("{}"))
+	if s.file != nil {
+		t.Error("it writes to a file without a name")
+	}
+	s.tryAgain(now + tryAgain)
+	if s.file == nil {
+		t.Fatalf("it does not go on:\n%s", log)
+	}
+	s.seal(now+tryAgain, "latch-bump")
+	if strings.Contains(log.String(), "seal recording") {
+		t.Errorf("it does not seal:\n%s", log)
+	}
+	s.close(now + tryAgain)
+
+	folder = t.TempDir()
+	inTheWay := filepath.Join(folder, recentName)
+	if err := os.WriteFile(inTheWay, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r, log = newRecorder(t, "", folder)
+	s = r.sinks[0]
+	s.put(0, now, []byte("{}"))
+	s.tryAgain(now + tryAgain)
+	if err := os.Remove(inTheWay); err != nil {
+		t.Fatal(err)
+	}
+	s.tryAgain(now + 2*tryAgain)
+	if s.file == nil || strings.Count(log.String(), "level=ERROR") != 1 || r.Lost() != 1 {
+		t.Errorf("%d lost, said:\n%s", r.Lost(), log)
+	}
+	s.close(now + 2*tryAgain)
+}
+
+// TestStopsInOrder: a recording that stops because the disk gets full is ended,
+// and can be replayed as it is.
+func TestStopsInOrder(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "one.mcap")
+	r, _ := newRecorder(t, path, t.TempDir())
+	r.put(0, time.Hour, []byte(`{"x":1}`))
+	paths := []string{path, r.sinks[1].file.Path()}
+	for _, s := range r.sinks {
+		s.fail(time.Hour, recording.ErrDiskFull)
+	}
+	for _, path := range paths {
+		if n := len(contents(t, path)[TopicReading]); n != 1 {
+			t.Errorf("%s has %d messages", path, n)
+		}
+	}
+}
+
+// TestMessageTooLong: a message that no reader would take leaves a gap of its
+// kind, and the question is told anew.
+func TestMessageTooLong(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "one.mcap")
+	r, _ := newRecorder(t, path, "")
+	s := r.sinks[0]
+	s.told = true
+	long := append(append([]byte(`{"x":"`), bytes.Repeat([]byte("x"), 2<<20)...), `"}`...)
+	s.put(r.index[TopicDecision], time.Hour, long)
+	if s.told || r.Lost() != 1 {
+		t.Errorf("told %v, %d lost", s.told, r.Lost())
+	}
+	s.close(time.Hour)
+	if got := contents(t, path)[TopicGap]; len(got) != 1 || !strings.Contains(got[0], `"what":"decisions","count":1,"where":"length"`) {
+		t.Errorf("gaps %v", got)
+	}
+}

@@ -43,6 +43,8 @@ const (
 	reasonSpine = "spine"
 	reasonQueue = "queue"
 	reasonDisk  = "disk"
+
+	reasonLength = "length"
 )
 
 // Config of a recorder.
@@ -79,6 +81,8 @@ type Recorder struct {
 	flowSeen   uint64
 	eventsLost atomic.Uint64
 	eventsTold uint64
+	sealLate   atomic.Pointer[entry] // a seal that found the queue full
+	sealIn     int                   // entries that are written before it
 	synced     time.Duration
 	syncWanted bool
 	buffer     []byte
@@ -146,7 +150,7 @@ func (r *Recorder) Close() {
 }
 
 // Lost is how many traces, decisions and events are not in the recordings
-// because the disk did not keep up.
+// because the disk did not keep up, was full or broken.
 func (r *Recorder) Lost() uint64 {
 	if r == nil {
 		return 0
@@ -243,10 +247,34 @@ func (r *Recorder) event(e entry) {
 	}
 }
 
-// Seal keeps the ring's files for good.
+// Seal keeps the ring's files for good, even when the queue is full: the last
+// cause then waits in a place of its own.
 func (r *Recorder) Seal(now time.Duration, cause string) {
-	if r != nil {
-		r.offer(entry{at: now, seal: cause}, 1)
+	if r == nil {
+		return
+	}
+	e := entry{at: now, seal: cause}
+	select {
+	case r.queue <- e:
+	default:
+		r.sealLate.Store(&e)
+	}
+}
+
+// sealLater does what Seal found no place for in the queue, as soon as what came
+// before it is written.
+func (r *Recorder) sealLater() {
+	if r.sealIn > 0 {
+		r.sealIn--
+	} else if r.sealLate.Load() != nil {
+		r.sealIn = queueLength
+	}
+	if r.sealIn > 0 && len(r.queue) > 0 {
+		return
+	}
+	r.sealIn = 0
+	if e := r.sealLate.Swap(nil); e != nil {
+		r.seal(e)
 	}
 }
 
@@ -267,12 +295,14 @@ func (r *Recorder) run() {
 		select {
 		case e := <-r.queue:
 			r.take(&e)
+			r.sealLater()
 		case <-tick.C:
 		case <-r.stop:
 			for len(r.queue) > 0 {
 				e := <-r.queue
 				r.take(&e)
 			}
+			r.sealLater()
 			r.end()
 			return
 		}

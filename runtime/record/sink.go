@@ -15,12 +15,13 @@ type sink struct {
 	r      *Recorder
 	log    *slog.Logger
 	file   *recording.File
-	ring   *recording.Ring // nil: the file is all there is
-	told   bool            // where the question stands
-	failed time.Duration   // when the disk last failed
-	silent bool            // its failure was said
-	missed uint64          // messages since then
-	seals  int             // deleted, as far as it was said
+	ring   *recording.Ring                                  // nil: the file is all there is, or the folder cannot be opened
+	open   func(now time.Duration) (*recording.Ring, error) // the ring, again; nil: a file
+	told   bool                                             // where the question stands
+	failed time.Duration                                    // when the disk last failed
+	silent bool                                             // its failure was said
+	missed uint64                                           // messages since then
+	seals  int                                              // deleted, as far as it was said
 }
 
 // newFile begins the recording that the operator asked for.
@@ -51,22 +52,22 @@ func (r *Recorder) creator() (func(path string, part int) (*recording.File, erro
 }
 
 // newRing opens the ring of the last minutes. What cannot be opened now is tried
-// again with the first message after a while.
+// again after a while.
 func (r *Recorder) newRing(now time.Duration) *sink {
 	folder := filepath.Join(r.config.Folder, recentName)
 	s := &sink{r: r, log: r.config.Log.With("recording", folder)}
 	create, err := r.creator()
-	if err == nil {
-		settings := r.config.Robot.Recording
-		s.ring, err = recording.OpenRing(recording.RingOptions{
-			Folder: folder, Sealed: filepath.Join(r.config.Folder, sealedName),
-			Keep: settings.Keep, Limit: settings.Bytes, Seals: settings.Sealed,
-			Create: create, Wall: r.config.Wall,
-		}, now)
-	}
 	if err != nil {
 		s.log.Error("the last minutes are not recorded", "error", err)
 		return s
+	}
+	s.open = func(now time.Duration) (*recording.Ring, error) {
+		settings := r.config.Robot.Recording
+		return recording.OpenRing(recording.RingOptions{
+			Folder: folder, Sealed: filepath.Join(r.config.Folder, sealedName),
+			Keep: settings.Keep, Limit: settings.Bytes, Seals: settings.Sealed, SealLimit: settings.SealedBytes,
+			Create: create, Wall: r.config.Wall,
+		}, now)
 	}
 	s.begin(now)
 	return s
@@ -74,7 +75,15 @@ func (r *Recorder) newRing(now time.Duration) *sink {
 
 // begin turns the ring to a new file.
 func (s *sink) begin(now time.Duration) {
-	if err := s.ring.Turn(now); err != nil {
+	err := error(nil)
+	if s.ring == nil {
+		s.ring, err = s.open(now)
+	}
+	if err == nil {
+		err = s.ring.Turn(now)
+		s.tellSeals()
+	}
+	if err != nil {
 		s.fail(now, err)
 		return
 	}
@@ -98,9 +107,29 @@ func (s *sink) turn(now time.Duration) {
 func (s *sink) put(topic int, at time.Duration, data []byte) {
 	if s.file == nil {
 		s.missed++
+		s.r.lost.Add(1)
 		return
 	}
-	s.check(at, s.file.Write(topic, s.r.config.Header.LogTime(at), data))
+	err := s.file.Write(topic, s.r.config.Header.LogTime(at), data)
+	if errors.Is(err, recording.ErrTooLong) {
+		s.log.Warn("a message is missing in the recording", "error", err)
+		s.leftOut(topic, at)
+		return
+	}
+	s.check(at, err)
+}
+
+// leftOut tells of a message that no recording takes.
+func (s *sink) leftOut(topic int, at time.Duration) {
+	what := GapEvents
+	switch s.r.topics[topic].Name {
+	case TopicReading, TopicTrace:
+		what = GapReadings
+	case TopicDecision, TopicQuestion, TopicRuling:
+		what, s.told = GapDecisions, false
+	}
+	s.r.lost.Add(1)
+	s.put(s.r.index[TopicGap], at, s.r.encoded(Gap{at, what, 1, reasonLength}))
 }
 
 // sync puts everything so far on the disk.
@@ -118,10 +147,6 @@ func (s *sink) sync(now time.Duration, topic int, data []byte) {
 
 // check ends a recording that its disk refuses.
 func (s *sink) check(now time.Duration, err error) {
-	if errors.Is(err, recording.ErrTooLong) {
-		s.log.Warn("a message is missing in the recording", "error", err)
-		return
-	}
 	if err != nil {
 		s.fail(now, err)
 	}
@@ -137,13 +162,13 @@ func (s *sink) fail(now time.Duration, err error) {
 	if s.ring != nil {
 		s.ring.Fail(now)
 	} else if s.file != nil {
-		_ = s.file.Abandon() // the error that matters came before
+		_ = s.file.Close() // the error that matters came before
 	}
 	s.file = nil
 }
 
 func (s *sink) tryAgain(now time.Duration) {
-	if s.ring != nil && s.file == nil && now-s.failed >= tryAgain {
+	if s.open != nil && s.file == nil && now-s.failed >= tryAgain {
 		s.begin(now)
 	}
 }
@@ -153,14 +178,21 @@ func (s *sink) seal(now time.Duration, cause string) {
 		return
 	}
 	folder, err := s.ring.Seal(now, cause)
+	s.tellSeals()
 	if err != nil {
 		s.log.Error("seal recording", "cause", cause, "error", err)
 		return
 	}
 	s.log.Info("sealed", "cause", cause, "folder", folder)
+}
+
+// tellSeals says which seals had to go.
+func (s *sink) tellSeals() {
 	if lost := s.ring.SealsLost(); lost != s.seals {
 		s.seals = lost
-		s.log.Warn("the oldest sealed recording was deleted: there are too many", "kept", s.r.config.Robot.Recording.Sealed, "deleted", lost)
+		settings := s.r.config.Robot.Recording
+		s.log.Warn("the oldest sealed recordings were deleted: there are too many, or they are too large",
+			"kept", settings.Sealed, "megabytes", settings.SealedBytes/1_000_000, "deleted", lost)
 	}
 }
 

@@ -2,6 +2,7 @@ package replay
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -47,15 +48,17 @@ type batch struct {
 }
 
 // worker decodes chunks and makes their decisions again.
-func (r *run) worker(f *file) func() func(job int) *batch {
+func (r *run) worker(ctx context.Context, f *file) func() func(job int) *batch {
 	return func() func(job int) *batch {
-		w := &maker{run: r, reader: f.recording.NewReader(), topics: f.recording.Topics, signals: r.reflexes.signals}
+		w := &maker{ctx: ctx, run: r, reader: f.recording.NewReader(), topics: f.recording.Topics, signals: r.reflexes.signals}
+		w.partner.Cut = func() bool { return ctx.Err() != nil } // nobody wants it any more
 		return w.chunk
 	}
 }
 
 // maker is one worker, with a forecaster of its own.
 type maker struct {
+	ctx     context.Context
 	run     *run
 	reader  *recording.Reader
 	topics  []recording.Topic
@@ -66,6 +69,9 @@ type maker struct {
 func (w *maker) chunk(job int) *batch {
 	b := &batch{}
 	err := w.reader.Chunk(job, func(m *recording.Message) error {
+		if err := w.ctx.Err(); err != nil {
+			return err
+		}
 		b.messages++
 		e, err := w.event(w.topics[m.Topic].Name, m.Data)
 		if err != nil {
@@ -114,7 +120,7 @@ func (w *maker) event(topic string, data []byte) (e event, err error) {
 func decode(data []byte, into any) error { return json.Unmarshal(data, into) }
 
 // maxBudget bounds what a hostile recording can ask for.
-const maxBudget = 1 << 16
+const maxBudget = 1 << 12
 
 // again makes one decision again. What the caller of Decide fills in is taken
 // from the record.
@@ -128,6 +134,9 @@ func (w *maker) again(data []byte, d *dancer.Decision) (*Difference, error) {
 		in = inputFor(m, d)
 	}
 	again := dancer.Decide(m, in, w.partner.Corners, w.partner.Forecast)
+	if err := w.ctx.Err(); err != nil {
+		return nil, err
+	}
 	again.ID, again.At, again.Question, again.Running, again.Who, again.Elapsed = d.ID, d.At, d.Question, d.Running, d.Who, d.Elapsed
 	if w.run.other {
 		return verdicts(d, &again), nil

@@ -47,7 +47,7 @@ func FuzzMessage(f *testing.F) {
 	f.Add(uint8(5), []byte(`{"monotonic":12,"what":"all","count":3,"where":"disk"}`))
 	f.Fuzz(func(t *testing.T, topic uint8, data []byte) {
 		r := &run{report: &Report{}, robot: robot, file: &file{recording: &recording.Recording{}}, reflexes: newReflexes(m), question: question{m: m}}
-		w := &maker{run: r, signals: r.reflexes.signals}
+		w := &maker{ctx: t.Context(), run: r, signals: r.reflexes.signals}
 		r.event(&event{trace: &record.Trace{Kind: "start"}})
 		r.event(&event{question: &record.Question{Snapshot: &dancer.QuestionRecord{State: "none"}}})
 		for range 2 {

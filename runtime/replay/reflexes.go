@@ -23,6 +23,7 @@ type reflexes struct {
 	changed []change            // slots of the frame or pass in hand
 	moves   []reflex.Transition // made and not yet seen in the recording
 	scratch [64]reflex.Transition
+	said    bool // why there is no table
 }
 
 // change is a slot with a new value, or one whose readings have stopped.
@@ -50,13 +51,26 @@ func newReflexes(m *dancer.Manual) reflexes {
 func (x *reflexes) lost(r *run) {
 	if x.table != nil {
 		r.note("readings are missing: from there on reflexes are not replayed")
+		x.said = true
 	}
 	x.table = nil
 }
 
+// unknown says once that the start of the rules is not in the recording.
+func (x *reflexes) unknown(r *run) {
+	if !x.said {
+		r.note("the recording begins in the middle of a run: reflexes are not replayed, because what they waited for is not known")
+		x.said = true
+	}
+}
+
 // reading is one reading; the last of its frame lets the rules look.
 func (x *reflexes) reading(r *run, m *reading) {
-	if x.table == nil || m.overtook {
+	if x.table == nil {
+		x.unknown(r)
+		return
+	}
+	if m.overtook {
 		return
 	}
 	if m.slot < 0 {
@@ -102,6 +116,7 @@ func (x *reflexes) trace(r *run, m *record.Trace) {
 		return
 	}
 	if x.table == nil {
+		x.unknown(r)
 		if kind == link.TraceMove {
 			r.report.Reflexes.Skipped++
 		}

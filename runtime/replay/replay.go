@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"strings"
 	"time"
 
 	"dancer/runtime/config"
 	"dancer/runtime/record"
+	"dancer/storage/recording"
 )
 
 // Options of a replay.
@@ -139,11 +141,17 @@ func (r *run) all(ctx context.Context) error {
 // begin loads the robot of a file that does not go on where the last one ended.
 func (r *run) begin(f *file) error {
 	robot, manual := r.options.Robot, r.options.Manual
-	if robot == nil {
-		robot, _ = f.recording.Attachment(record.RobotFile)
-	}
-	if manual == nil {
-		manual, _ = f.recording.Attachment(record.ManualFile)
+	for _, a := range []struct {
+		name string
+		data *[]byte
+	}{{record.RobotFile, &robot}, {record.ManualFile, &manual}} {
+		if *a.data != nil {
+			continue
+		}
+		var found bool
+		if *a.data, found = f.recording.Attachment(a.name); !found {
+			return fmt.Errorf("%s: %w: it has no %s: give one with --%s", f.path, recording.ErrDamaged, a.name, strings.TrimSuffix(a.name, ".yaml"))
+		}
 	}
 	h := &f.recording.Header
 	loaded, problems := config.LoadRecorded(record.RobotFile, robot, manual, h.Board)
@@ -151,16 +159,34 @@ func (r *run) begin(f *file) error {
 		return err
 	}
 	r.robot, r.other = loaded, loaded.Manual.Hash != h.Manual || r.options.Robot != nil
-	r.report.Robot, r.report.Recorded, r.report.Manual = h.Robot, h.Binary, h.Manual
+	if r.options.Manual == nil && loaded.Manual.Hash != h.Manual {
+		return fmt.Errorf("%s: %w: its %s is %s, its metadata says %s", f.path, recording.ErrDamaged, record.ManualFile, loaded.Manual.Hash, h.Manual)
+	}
+	r.from(f)
 	if r.other {
 		r.report.OtherManual = loaded.Manual.Hash
 	}
 	r.reflexes = newReflexes(loaded.Manual)
 	r.question = question{m: loaded.Manual}
-	if h.Part > 0 {
-		r.note("the recording begins in the middle of a run: reflexes are not replayed, because what they waited for is not known")
-	}
 	return nil
+}
+
+// from says what the recordings are of: the first, and what is otherwise later.
+func (r *run) from(f *file) {
+	h := &f.recording.Header
+	if r.report.Manual == "" {
+		r.report.Robot, r.report.Recorded, r.report.Manual = h.Robot, h.Binary, h.Manual
+		return
+	}
+	if h.Robot != r.report.Robot {
+		r.note(fmt.Sprintf("%s is of another robot, %s", f.path, h.Robot))
+	}
+	if h.Manual != r.report.Manual {
+		r.note(fmt.Sprintf("%s is of another manual, %s", f.path, h.Manual))
+	}
+	if h.Binary != r.report.Recorded {
+		r.note(fmt.Sprintf("%s was recorded by dancer %s", f.path, h.Binary))
+	}
 }
 
 // note says something once.
@@ -188,7 +214,7 @@ func (r *run) one(ctx context.Context, f *file) error {
 	if workers <= 0 {
 		workers = runtime.GOMAXPROCS(0)
 	}
-	return ordered(ctx, workers, f.recording.Chunks(), r.worker(f), r.take)
+	return ordered(ctx, workers, f.recording.Chunks(), r.worker(ctx, f), r.take)
 }
 
 // difference counts and keeps the first.

@@ -148,9 +148,9 @@ func (c *core) start(now time.Duration, latches []int) {
 	c.trace(link.TraceEvaluate, now, 0, 0, 0)
 	c.eventAt, c.eventFrame = now, 0
 	c.takeMoves()
-	c.windows.Start(now, c.slots) // the rules see them in the first frame, like readings
-	c.showWindows(^uint64(0), now)
 	c.settle(now)
+	c.windows.Start(now, c.slots) // the rules see them in the first frame, like readings, and not before
+	c.showWindows(^uint64(0), now)
 	c.flush()
 }
 

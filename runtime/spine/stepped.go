@@ -17,14 +17,14 @@ type Stepped struct {
 }
 
 // NewStepped starts a spine at a moment of its clock; nothing has been seen and
-// every output is safe.
-func NewStepped(r *config.Robot, segment *link.Segment, now time.Duration) (*Stepped, error) {
+// every output is safe. latches are rules that an earlier run left latched.
+func NewStepped(r *config.Robot, segment *link.Segment, now time.Duration, latches ...int) (*Stepped, error) {
 	s := &Stepped{now: now}
 	var err error
 	if s.core, err = newCore(r, segment, s, s, func() time.Duration { return s.now }); err != nil {
 		return nil, err
 	}
-	s.core.start(now, nil)
+	s.core.start(now, latches)
 	s.publish()
 	return s, nil
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
+	"slices"
 	"time"
 
 	"github.com/foxglove/mcap/go/mcap"
@@ -90,6 +91,9 @@ func (s *scan) chunk(content []byte) error {
 		if f.bad {
 			return damaged("the records of a chunk do not fit")
 		}
+		if offset > chunkBytes { // it bounds how many messages there can be
+			return damaged("a chunk goes on after %d bytes", chunkBytes)
+		}
 		if err := s.inChunk(op, content, uint64(offset), &found); err != nil {
 			return err
 		}
@@ -152,7 +156,8 @@ func (s *scan) schema(f fields) error {
 	id, topic := f.uint16(), Topic{Title: f.text()}
 	named := f.text()
 	topic.Schema = append([]byte(nil), f.block()...)
-	if !f.ended() || named != schemas || len(s.schemas) == maxTopics {
+	_, twice := s.schemas[id]
+	if !f.ended() || named != schemas || id == 0 || twice || len(s.schemas) == maxTopics {
 		return damaged("a schema is not in order")
 	}
 	if s.schemas == nil {
@@ -169,6 +174,7 @@ func (s *scan) channel(f fields) error {
 	named := f.text()
 	f.block() // metadata: none of ours
 	_, twice := s.r.ids[id]
+	twice = twice || slices.ContainsFunc(s.r.Topics, func(t Topic) bool { return t.Name == topic.Name })
 	if !f.ended() || !known || twice || named != encoding || len(s.r.Topics) == maxTopics {
 		return damaged("a channel is not in order")
 	}

@@ -35,7 +35,7 @@ func Create(path string, p *Packer, h Header, files []Attachment, topics []Topic
 	}
 	r := &File{file: f, buffer: bufio.NewWriterSize(f, 32<<10)}
 	if r.Writer, err = NewWriter(r.buffer, p, h, files, topics); err != nil {
-		return nil, errors.Join(err, f.Close())
+		return nil, errors.Join(err, f.Close(), os.Remove(path)) // it is ours, and nothing is in it
 	}
 	return r, nil
 }
@@ -77,7 +77,8 @@ func (f *File) settle() error {
 	return nil
 }
 
-// Close ends the recording. After an error the file has what was written.
+// Close ends the recording. After an error of what it is written to the file has
+// what was written.
 func (f *File) Close() error {
 	err := f.Writer.Close()
 	if err == nil {
@@ -85,6 +86,3 @@ func (f *File) Close() error {
 	}
 	return errors.Join(err, f.file.Close())
 }
-
-// Abandon closes the file as it is, after an error.
-func (f *File) Abandon() error { return f.file.Close() }

@@ -23,6 +23,10 @@ type RingOptions struct {
 	Piece  time.Duration // length of one file; 0: a twentieth of Keep
 	Seals  int           // sealed situations that are kept
 
+	// SealLimit is the bytes of all seals together; 0: only Seals bounds them. A
+	// file that several of them share counts once. The newest seal is never deleted.
+	SealLimit int64
+
 	// Create begins a file. part counts the files of this ring from 0.
 	Create func(path string, part int) (*File, error)
 	Wall   func() time.Time // for the names of files and folders
@@ -40,8 +44,10 @@ type Ring struct {
 	current *File
 	from    time.Duration // start of the current file
 	part    int
-	seal    *seal // the newest, while it may still grow
-	lost    int   // seals deleted
+	seal    *seal    // the newest, while it may still grow
+	seals   []string // folders of all that are kept, the oldest first
+	number  uint64   // of the newest
+	lost    int      // seals deleted
 }
 
 // piece is one complete file.
@@ -73,6 +79,9 @@ func OpenRing(o RingOptions, now time.Duration) (*Ring, error) {
 			r.done = append(r.done, piece{filepath.Join(o.Folder, e.Name()), info.Size(), now})
 		}
 	}
+	if err := r.findSeals(); err != nil {
+		return nil, err
+	}
 	return r, nil
 }
 
@@ -102,6 +111,9 @@ func (r *Ring) Turn(now time.Duration) error {
 	if err := r.prune(now); err != nil {
 		return err
 	}
+	if err := os.MkdirAll(r.o.Folder, 0o700); err != nil { // somebody may have deleted it
+		return fmt.Errorf("open recordings: %w", err)
+	}
 	path := filepath.Join(r.o.Folder, fmt.Sprintf("%s-%05d%s", stamp(r.o.Wall()), r.part%100000, extension))
 	file, err := r.o.Create(path, r.part)
 	if err != nil {
@@ -128,25 +140,27 @@ func (r *Ring) end(now time.Duration) error {
 	file := r.current
 	r.current = nil
 	r.done = append(r.done, piece{file.Path(), 0, now})
-	if err := file.Close(); err != nil {
+	err := file.Close()
+	r.done[len(r.done)-1].bytes = file.Size()
+	if err != nil {
 		return err
 	}
-	r.done[len(r.done)-1].bytes = file.Size()
-	if r.seal != nil {
-		return r.seal.ended(file.Path())
+	if r.seal == nil || r.seal.over {
+		return nil
 	}
-	return nil
+	err = r.seal.ended(file.Path())
+	_ = r.boundSeals(0) // it has grown; what cannot be deleted is tried again with the next seal
+	return err
 }
 
-// Fail gives the current file up after an error of it. What is in it is kept,
-// and the next Turn tries again.
+// Fail gives the current file up after an error of it. It is ended in order where
+// the disk still takes that, as one that is getting full does; else it is left
+// as it is. The next Turn tries again.
 func (r *Ring) Fail(now time.Duration) {
 	if r.current == nil {
 		return
 	}
-	r.done = append(r.done, piece{r.current.Path(), r.current.Size(), now})
-	_ = r.current.Abandon() // the error that matters came before
-	r.current = nil
+	_ = r.end(now) // the error that matters came before
 }
 
 // prune deletes the oldest files: those whose last message is older than Keep,
@@ -180,7 +194,7 @@ func (r *Ring) Bytes() int64 {
 }
 
 // SealsLost is the number of seals that were deleted because there were more
-// than RingOptions.Seals.
+// than RingOptions.Seals, or bytes in them than RingOptions.SealLimit.
 func (r *Ring) SealsLost() int { return r.lost }
 
 // Close ends the current file.

@@ -253,3 +253,123 @@ func TestSealWithoutAFile(t *testing.T) {
 		t.Errorf("%d files are sealed, want the two of before and the next one", n)
 	}
 }
+
+// TestSealsAreBoundedByBytes: the oldest go when all together are too large,
+// files that they share count once, and the newest stays whatever its size.
+func TestSealsAreBoundedByBytes(t *testing.T) {
+	g := newRing(t, t.TempDir(), 1<<30)
+	g.o.Seals, g.o.SealLimit = 100, 4_000_000
+	var last string
+	for range 12 {
+		g.run(5*time.Minute, 3000) // about 600 kB
+		folder, err := g.Seal(g.now, "latch-bump")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if last = filepath.Base(folder); g.sealedBytes() > g.o.SealLimit {
+			t.Fatalf("%d bytes are sealed", g.sealedBytes())
+		}
+	}
+	kept := g.files("sealed")
+	if len(kept) < 2 || kept[len(kept)-1] != last || g.SealsLost() != 12-len(kept) {
+		t.Errorf("%v are kept, %d deleted", kept, g.SealsLost())
+	}
+	g.o.SealLimit = 1
+	g.run(2*time.Minute, 3000)
+	if got := g.files("sealed"); !slices.Equal(got, []string{last}) {
+		t.Errorf("with a bound of one byte %v are kept, want %s", got, last)
+	}
+}
+
+// sealedBytes counts what is on the disk, a file with several names once.
+func (g *ringRig) sealedBytes() int64 {
+	g.t.Helper()
+	var seen []os.FileInfo
+	total := int64(0)
+	for _, folder := range g.files("sealed") {
+		for _, name := range g.files(filepath.Join("sealed", folder)) {
+			info, err := os.Stat(filepath.Join(g.folder, "sealed", folder, name))
+			if err != nil {
+				g.t.Fatal(err)
+			}
+			if !slices.ContainsFunc(seen, func(other os.FileInfo) bool { return os.SameFile(info, other) }) {
+				seen = append(seen, info)
+				total += info.Size()
+			}
+		}
+	}
+	return total
+}
+
+// TestSealsOfAClockSetBack: which seal is the oldest does not hang on the wall's
+// clock, also after a restart.
+func TestSealsOfAClockSetBack(t *testing.T) {
+	folder := t.TempDir()
+	var names []string
+	for i := range 5 {
+		g := newRing(t, folder, 1<<30) // another run
+		back := time.Duration(i) * time.Hour
+		g.o.Wall = func() time.Time { return testHeader.Wall.Add(g.now - back) }
+		g.run(2*time.Minute, 10)
+		sealed, err := g.Seal(g.now, "latch-bump")
+		if err == nil {
+			err = g.Close(g.now)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		names = append(names, filepath.Base(sealed))
+	}
+	g := newRing(t, folder, 1<<30)
+	got := g.files("sealed")
+	for _, name := range names[2:] {
+		if !slices.Contains(got, name) || len(got) != 3 {
+			t.Fatalf("kept are %v, sealed were, in this order, %v", got, names)
+		}
+	}
+	g.now += time.Second
+	g.run(2*time.Minute, 10)
+	g.o.Wall = func() time.Time { return testHeader.Wall }
+	for range 2 { // two at one time by the wall
+		if _, err := g.Seal(g.now, "latch-bump"); err != nil {
+			t.Error(err)
+		}
+		g.now += 2 * time.Minute
+	}
+}
+
+// TestStormOfSeals: causes without end neither fill one folder without end nor
+// the list of causes.
+func TestStormOfSeals(t *testing.T) {
+	g := newRing(t, t.TempDir(), 1<<30)
+	folders := map[string]bool{}
+	for range 40 * 60 {
+		g.run(time.Second, 10)
+		for range 2 {
+			folder, err := g.Seal(g.now, "latch-bump")
+			if err != nil {
+				t.Fatal(err)
+			}
+			folders[folder] = true
+		}
+	}
+	if err := g.Close(g.now); err != nil {
+		t.Fatal(err)
+	}
+	if len(folders) < 3 || len(folders) > 5 {
+		t.Errorf("forty minutes of causes are in %d folders", len(folders))
+	}
+	for _, name := range g.files("sealed") {
+		b, err := os.ReadFile(filepath.Join(g.folder, "sealed", name, causesFile))
+		var c causes
+		if err == nil {
+			err = json.Unmarshal(b, &c)
+		}
+		if err != nil || len(c.Causes) != maxCauses || c.More == 0 {
+			t.Errorf("%s: %d causes and %d more, %v", name, len(c.Causes), c.More, err)
+		}
+		if n := len(g.files(filepath.Join("sealed", name))); n > 45 {
+			t.Errorf("%s has %d files", name, n)
+		}
+	}
+}

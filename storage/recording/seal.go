@@ -1,6 +1,7 @@
 package recording
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -18,6 +20,9 @@ const together = time.Minute
 
 // causesFile says why a folder was sealed.
 const causesFile = "causes.json"
+
+// maxCauses are listed in it; what follows is counted.
+const maxCauses = 100
 
 // Cause is why a recording was sealed.
 type Cause struct {
@@ -28,19 +33,30 @@ type Cause struct {
 // seal is a folder of recordings that are kept.
 type seal struct {
 	folder string
-	causes []Cause
-	last   time.Duration // of the last cause
+	causes causes
+	first  time.Duration // of the first cause
+	last   time.Duration // of the last one
 	until  string        // the file with which it ends
 	later  []string      // files that must be copied when they are complete
 	over   bool
 }
 
+// causes is what causesFile says. Number counts the seals of a ring: their names
+// have the wall's time, which can be set back, and do not say which is the
+// oldest.
+type causes struct {
+	Version int     `json:"version"`
+	Number  uint64  `json:"number"`
+	Causes  []Cause `json:"causes"`
+	More    int     `json:"more,omitempty"` // causes that followed
+}
+
 // Seal keeps the files of the last minutes, the current one to its end included,
 // whatever happens to the ring. Causes within a minute of each other share one
-// folder. It gives the folder.
+// folder, for as long as the ring keeps. It gives the folder.
 func (r *Ring) Seal(now time.Duration, what string) (string, error) {
 	cause := Cause{r.o.Wall().UTC(), what}
-	if r.seal == nil || now-r.seal.last > together {
+	if r.seal == nil || now-r.seal.last > together || now-r.seal.first > r.o.Keep {
 		if r.seal != nil {
 			if err := r.seal.finish(); err != nil {
 				return "", err
@@ -50,41 +66,120 @@ func (r *Ring) Seal(now time.Duration, what string) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		r.seal = s
+		s.first, r.seal = now, s
 	}
 	s := r.seal
 	s.last, s.over, s.until = now, false, ""
-	s.causes = append(s.causes, cause)
 	if r.current != nil {
 		s.until = r.current.Path()
 	}
+	var errs []error // what can be kept is kept
 	for _, path := range r.past(now) {
-		if err := s.add(path); err != nil {
-			return s.folder, err
-		}
+		errs = append(errs, s.add(path))
 	}
-	return s.folder, s.describe()
+	errs = append(errs, s.because(cause), r.boundSeals(0))
+	return s.folder, errors.Join(errs...)
+}
+
+// findSeals takes over the seals of earlier runs.
+func (r *Ring) findSeals() error {
+	entries, err := os.ReadDir(r.o.Sealed) // sorted by name, which begins with the time
+	if err != nil {
+		return fmt.Errorf("open recordings: %w", err)
+	}
+	numbers := map[string]uint64{}
+	for _, e := range entries {
+		if !e.IsDir() {
+			continue
+		}
+		var c causes
+		folder := filepath.Join(r.o.Sealed, e.Name())
+		if b, err := os.ReadFile(filepath.Join(folder, causesFile)); err == nil {
+			_ = json.Unmarshal(b, &c) // without a number it is among the oldest
+		}
+		numbers[folder] = c.Number
+		r.number = max(r.number, c.Number)
+		r.seals = append(r.seals, folder)
+	}
+	slices.SortStableFunc(r.seals, func(a, b string) int { return cmp.Compare(numbers[a], numbers[b]) })
+	_ = r.boundSeals(0) // what cannot be deleted is tried again with the next seal
+	return nil
 }
 
 // newSeal makes a folder, and room for it among those that are kept.
 func (r *Ring) newSeal(c Cause) (*seal, error) {
-	entries, err := os.ReadDir(r.o.Sealed) // sorted by name, which begins with the time
+	if err := os.MkdirAll(r.o.Sealed, 0o700); err != nil { // somebody may have deleted it
+		return nil, fmt.Errorf("seal recording: %w", err)
+	}
+	if err := r.boundSeals(1); err != nil {
+		return nil, err
+	}
+	name := filepath.Join(r.o.Sealed, stamp(c.At)+"-"+safeName(c.What))
+	folder := name
+	err := os.Mkdir(folder, 0o700)
+	for i := 2; errors.Is(err, fs.ErrExist) && i < 100; i++ { // the wall's clock was set back
+		folder = fmt.Sprintf("%s-%d", name, i)
+		err = os.Mkdir(folder, 0o700)
+	}
+	if err == nil {
+		err = syncFolder(r.o.Sealed)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("seal recording: %w", err)
 	}
-	entries = slices.DeleteFunc(entries, func(e fs.DirEntry) bool { return !e.IsDir() })
-	for len(entries) >= max(1, r.o.Seals) {
-		if err := os.RemoveAll(filepath.Join(r.o.Sealed, entries[0].Name())); err != nil {
-			return nil, fmt.Errorf("seal recording: delete the oldest: %w", err)
+	r.number++
+	r.seals = append(r.seals, folder)
+	return &seal{folder: folder, causes: causes{Version: Version, Number: r.number}}, nil
+}
+
+// boundSeals deletes the oldest seals: those too many with so many to come, and
+// what is too much for SealLimit. The newest stays, whatever its size.
+func (r *Ring) boundSeals(coming int) error {
+	r.seals = slices.DeleteFunc(r.seals, func(folder string) bool {
+		_, err := os.Lstat(folder)
+		return errors.Is(err, fs.ErrNotExist) // somebody has deleted it
+	})
+	excess := max(0, len(r.seals)+coming-max(1, r.o.Seals), r.tooLarge())
+	for excess > 0 {
+		if err := os.RemoveAll(r.seals[0]); err != nil {
+			return fmt.Errorf("seal recording: delete the oldest: %w", err)
 		}
-		entries = entries[1:]
+		r.seals = r.seals[1:]
+		excess--
 		r.lost++
 	}
-	folder := filepath.Join(r.o.Sealed, stamp(c.At)+"-"+safeName(c.What))
-	if err := os.Mkdir(folder, 0o700); err != nil {
-		return nil, fmt.Errorf("seal recording: %w", err)
+	return nil
+}
+
+// tooLarge is how many of the oldest seals must go for SealLimit.
+func (r *Ring) tooLarge() int {
+	if r.o.SealLimit <= 0 {
+		return 0
 	}
-	return &seal{folder: folder}, nil
+	total, counted := int64(0), map[uint64]bool{} // by inode: seals share files
+	for i := len(r.seals) - 1; i >= 0; i-- {
+		entries, err := os.ReadDir(r.seals[i])
+		if err != nil {
+			continue
+		}
+		for _, e := range entries {
+			info, err := e.Info()
+			if err != nil {
+				continue
+			}
+			if s, ok := info.Sys().(*syscall.Stat_t); ok {
+				if counted[s.Ino] {
+					continue
+				}
+				counted[s.Ino] = true
+			}
+			total += info.Size()
+		}
+		if total > r.o.SealLimit && i < len(r.seals)-1 {
+			return i + 1
+		}
+	}
+	return 0
 }
 
 // safeName is a cause as part of a folder's name.
@@ -106,6 +201,8 @@ func (s *seal) add(path string) error {
 	switch {
 	case err == nil || errors.Is(err, fs.ErrExist):
 		return nil
+	case errors.Is(err, fs.ErrNotExist):
+		return nil // somebody has deleted it; or the folder, which because finds
 	case path == s.until:
 		if !slices.Contains(s.later, path) {
 			s.later = append(s.later, path)
@@ -132,19 +229,35 @@ func (s *seal) finish() error {
 		errs = append(errs, copyFile(path, filepath.Join(s.folder, filepath.Base(path))))
 	}
 	s.later = nil
+	if s.causes.More > 0 {
+		errs = append(errs, s.describe())
+	}
 	return errors.Join(errs...)
 }
 
+// because adds a cause. Of a storm the first causes are written at once, and the
+// number of the others when the seal is over.
+func (s *seal) because(c Cause) error {
+	if len(s.causes.Causes) == maxCauses {
+		s.causes.More++
+		return nil
+	}
+	s.causes.Causes = append(s.causes.Causes, c)
+	return s.describe()
+}
+
 func (s *seal) describe() error {
-	b, err := json.MarshalIndent(struct {
-		Version int     `json:"version"`
-		Causes  []Cause `json:"causes"`
-	}{Version, s.causes}, "", "  ")
+	b, err := json.MarshalIndent(s.causes, "", "  ")
 	if err != nil {
 		return fmt.Errorf("seal recording: %w", err)
 	}
 	next := filepath.Join(s.folder, causesFile+".next")
-	if err := os.WriteFile(next, append(b, '\n'), 0o600); err != nil {
+	out, err := os.OpenFile(next, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return fmt.Errorf("seal recording: %w", err)
+	}
+	_, err = out.Write(append(b, '\n'))
+	if err := errors.Join(err, out.Sync(), out.Close()); err != nil {
 		return fmt.Errorf("seal recording: %w", err)
 	}
 	if err := os.Rename(next, filepath.Join(s.folder, causesFile)); err != nil {
@@ -165,7 +278,11 @@ func syncFolder(path string) error {
 	return nil
 }
 
+// copyFile leaves others on the disk what a recording leaves them.
 func copyFile(from, to string) error {
+	if err := room(filepath.Dir(to)); err != nil {
+		return fmt.Errorf("seal recording: %w", err)
+	}
 	in, err := os.Open(from)
 	if err != nil {
 		return fmt.Errorf("seal recording: %w", err)
