@@ -280,10 +280,15 @@ func (t *Table) Clear(rule int) error {
 }
 
 // Restore latches a rule again after a restart, with its safe values where its
-// stop category ends in them. It is no transition. It panics on an index that is
-// no rule.
+// stop category ends in them. A rule with Until is active too, because nobody
+// knows whether it had ended: so it cannot be cleared before Until is true. It is
+// no transition. It panics on an index that is no rule.
 func (t *Table) Restore(rule int) {
-	t.word[rule>>6].latched |= 1 << (rule & 63)
+	word, bit := &t.word[rule>>6], uint64(1)<<(rule&63)
+	word.latched |= bit
+	if t.rules[rule].Until != nil {
+		word.active |= bit
+	}
 	t.changed = true
 	t.settle()
 }

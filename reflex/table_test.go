@@ -287,6 +287,32 @@ func TestClearRefusesWhatIsNotKnown(t *testing.T) {
 	}
 }
 
+// A restart is no way around until: what could not be cleared before it cannot be
+// cleared after it either.
+func TestRestoredLatchWaitsForUntil(t *testing.T) {
+	r := rule(t, scope(t), reflex.Rule{Name: "smoke", Set: stop(), Stop: reflex.Stop2, Latch: true}, "smoke > 60", "smoke < 20")
+	table, err := reflex.NewTable([]reflex.Rule{r}, outputs(), 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &bench{t: t, table: table, slots: []float64{2, 0, 40, 0.5, 0}}
+	table.Restore(0)
+	table.Evaluate(0, b.slots)
+	b.active(true, "between the two limits")
+	if err := table.Clear(0); !errors.Is(err, reflex.ErrStillTrue) {
+		t.Errorf("clear before until is true: %v, want ErrStillTrue", err)
+	}
+	b.set(smokeSlot, math.NaN())
+	b.set(smokeSlot, 10)
+	b.active(false, "until is true")
+	if err := table.Clear(0); err != nil {
+		t.Errorf("clear: %v", err)
+	}
+	if got := b.moves(); got != "ended cleared" {
+		t.Errorf("transitions %q", got)
+	}
+}
+
 func TestAwaitedSlotsDoNotFire(t *testing.T) {
 	r := rule(t, scope(t), reflex.Rule{Name: "bump", Set: stop(), Stop: reflex.Stop2, Latch: true}, "bumper", "")
 	table, err := reflex.NewTable([]reflex.Rule{r}, outputs(), 3)

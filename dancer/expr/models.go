@@ -211,6 +211,20 @@ func (c *compiler) times(function string, constant, step operand) (program.Value
 	return formula{&c.builder}.divide(dt.value, tau.value), nil
 }
 
+// alike brings x, which a model moves, and the argument that must be of its kind
+// to one unit.
+func (c *compiler) alike(what string, x, other operand) (l, r operand, err *Error) {
+	if err := c.quantities(x, other); err != nil {
+		return l, r, err
+	}
+	if !x.unit.Fits(other.unit) && !c.isZero(x) && !c.isZero(other) && !x.bare && !other.bare {
+		err := c.mismatch(",", x, other) // for its hint
+		err.What = fmt.Sprintf("%s must be %s like x, this is %s", what, describe(x), describe(other))
+		return l, r, err
+	}
+	return c.agree(",", x, other)
+}
+
 // growth is a hazard that feeds itself: x' = x / tau, so x exp(dt / tau).
 func growth(c *compiler, arguments []operand) (operand, *Error) {
 	x, f := arguments[0], formula{&c.builder}
@@ -228,7 +242,7 @@ func growth(c *compiler, arguments []operand) (operand, *Error) {
 // logistic is growth with an end: x' = x (1 - x / k) / tau, so
 // k x e / (k + x (e - 1)) with e = exp(dt / tau). A hazard below 0 counts as none.
 func logistic(c *compiler, arguments []operand) (operand, *Error) {
-	x, capacity, err := c.agree(",", arguments[0], arguments[1])
+	x, capacity, err := c.alike("capacity of logistic", arguments[0], arguments[1])
 	if err != nil {
 		return operand{}, err
 	}
@@ -248,7 +262,7 @@ func logistic(c *compiler, arguments []operand) (operand, *Error) {
 // approach is a first-order lag: x' = (target - x) / tau, so
 // target + (x - target) exp(-dt / tau).
 func approach(c *compiler, arguments []operand) (operand, *Error) {
-	x, target, err := c.agree(",", arguments[0], arguments[1])
+	x, target, err := c.alike("target of approach", arguments[0], arguments[1])
 	if err != nil {
 		return operand{}, err
 	}

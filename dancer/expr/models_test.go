@@ -318,8 +318,10 @@ func TestModelErrors(t *testing.T) {
 		{"growth(h, 0 s, dt)", "column 11: time_constant of growth is not above 0 (write time_constant as an amount above 0)"},
 		{"growth(h, 5 s)", "column 1: growth has 2 arguments (write growth(x, time_constant, dt))"},
 		{"logistic(h, 3, 5 s, dt)", "column 13: 3 has no unit beside a quantity in ppm (write 3 ppm)"},
+		{"logistic(h, g, 5 s, dt)", "column 13: capacity of logistic must be a quantity in ppm like x, this is a quantity in cm (multiply g by a quantity in ppm/m)"},
+		{"approach(j, 300 K, 5 s, dt)", "column 13: target of approach must be a quantity in °C like x, this is a quantity in K (an offset of 273.15 lies between K and °C: write it in °C)"},
 		{"logistic(h, 0 ppm, 5 s, dt)", "column 13: capacity of logistic is not above 0 (write capacity as an amount above 0)"},
-		{"approach(h, j, 5 s, dt)", "column 13: cannot compare a quantity in ppm with a quantity in °C (multiply j by a quantity in ppm/°C)"},
+		{"approach(h, j, 5 s, dt)", "column 13: target of approach must be a quantity in ppm like x, this is a quantity in °C (multiply j by a quantity in ppm/°C)"},
 		{"battery(l, h, n, dt)", "column 12: power of battery must be a quantity in W or A, this is a quantity in ppm (write 30 W with a capacity in Wh, or 2 A with one in Ah)"},
 		{"battery(l, 30 W, p, dt)", "column 18: capacity of battery must be a quantity in Wh, this is a quantity in mAh (multiply p by a quantity in m^2·kg/s^3/A)"},
 		{"battery(n, m, n, dt)", "column 9: charge of battery must be a share from 0 to 1 or in %, this is a quantity in Wh (divide it by the capacity)"},
@@ -333,5 +335,68 @@ func TestModelErrors(t *testing.T) {
 		} else if err.Error() != test.error {
 			t.Errorf("%q:\n got %s\nwant %s", test.source, err, test.error)
 		}
+	}
+}
+
+// TestModelsOverIntervals: what a model gives over a box of arguments contains
+// what it gives at any point of the box, also where an argument means nothing
+// there; and where none does, no point is taken for invalid, or nothing that uses
+// the model could be proved.
+func TestModelsOverIntervals(t *testing.T) {
+	random := rand.New(rand.NewPCG(17, 8))
+	registers, scratch := make([]program.Interval, program.Registers), make([]float64, program.Registers)
+	invalid := 0
+	for source, unit := range map[string]string{
+		"stopping_distance(a, c, d, e)":            "m",
+		"safe_distance(a, b, c, d, e, f)":          "m",
+		"safe_distance_opposite(a, b, c, d, e, e)": "m",
+		"safe_lateral_distance(a, b, c, d, e, g)":  "m",
+		"growth(h, 1 s + c, dt)":                   "ppm",
+		"logistic(h, i, 5 s, c)":                   "ppm",
+		"approach(j, k, 1 s, c)":                   "°C",
+		"battery(l, m, n, c)":                      "",
+		"battery(l, o, p, c)":                      "",
+	} {
+		p := compiled(t, source, unit)
+		for n := range 3000 {
+			sound := n%2 == 0
+			box, point := make([]program.Interval, len(lower)), make([]float64, len(lower))
+			for i := range box {
+				low, high := lower[i], upper[i]
+				if i == 1 { // front speed
+					low = 0
+				}
+				if !sound {
+					low -= (high - low) * 0.2 * random.Float64()
+				}
+				from, to := low+float64((high-low)*random.Float64()), low+float64((high-low)*random.Float64())
+				box[i] = program.Between(min(from, to), max(from, to))
+				if random.IntN(4) == 0 {
+					box[i] = program.Between(low, high)
+				}
+			}
+			got := p.EvalInterval(box, registers)
+			if sound && got.Invalid {
+				t.Fatalf("%s over %v may be invalid: %v", source, box, got)
+			}
+			for range 20 {
+				for i, x := range box {
+					point[i] = min(x.Low+float64((x.High-x.Low)*random.Float64()), x.High)
+					if random.IntN(8) == 0 {
+						point[i] = []float64{x.Low, x.High}[random.IntN(2)]
+					}
+				}
+				v := p.Eval(point, scratch)
+				if v != v {
+					invalid++
+				}
+				if !got.Contains(v) {
+					t.Fatalf("%s at %v is %v, which is not in %v", source, point, v, got)
+				}
+			}
+		}
+	}
+	if invalid < 1000 {
+		t.Errorf("only %d points were invalid", invalid)
 	}
 }

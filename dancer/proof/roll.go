@@ -231,7 +231,7 @@ func (s *states) coordinate(x interval, d, n int) float64 {
 	case n == 2 || n > 3 && s.source.IntN(6) == 0:
 		return x.High
 	case n == 0:
-		return within(x, x.Low/2+x.High/2)
+		return within(x, float64(x.Low/2)+float64(x.High/2))
 	}
 	if !s.space.isSignal(d) && s.source.IntN(2) == 0 {
 		liked := s.liked[s.space.slots[d]-len(s.space.m.Signals)]
@@ -270,7 +270,7 @@ func (s *states) plainer(x float64, d int) []float64 {
 	}
 	list := []float64{s.base[slot], 1}
 	if x != x {
-		x = all.Low/2 + all.High/2
+		x = float64(all.Low/2) + float64(all.High/2)
 	}
 	for digits := 1; digits <= 4; digits++ {
 		list = append(list, rounded(x, digits))

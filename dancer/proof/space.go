@@ -104,7 +104,7 @@ func (s *space) halves(b box, d int) (low, high program.Interval, ok bool) {
 	case s.isBoolean(d):
 		return program.Between(x.Low, x.Low), program.Between(x.High, x.High), x.Low < x.High
 	}
-	middle := x.Low/2 + x.High/2
+	middle := float64(x.Low/2) + float64(x.High/2)
 	wide := x.High-x.Low > (s.whole[d].High-s.whole[d].Low)*finest
 	return program.Between(x.Low, middle), program.Between(middle, x.High), wide && x.Low < middle && middle < x.High
 }

@@ -320,7 +320,7 @@ func (b *Board) uniform() float64 {
 	z = (z ^ z>>30) * 0xbf58476d1ce4e5b9
 	z = (z ^ z>>27) * 0x94d049bb133111eb
 	z ^= z >> 31
-	return float64(z>>11)/(1<<52) - 1
+	return float64(float64(z>>11)/(1<<52)) - 1
 }
 
 // Drive sets output i, as the next Advance without outputs uses it.

@@ -19,11 +19,11 @@ func Score(r Record) uint16 {
 	if r.Class == ClassHuman || r.Operation == Offline || r.Operation >= Quarantined || !(r.Reliability > 0) {
 		return MaxScore
 	}
-	wait := r.RoundTripMS + r.ProcessingMS*(1+float64(r.QueueDepth))
+	wait := r.RoundTripMS + float64(r.ProcessingMS*(1+float64(r.QueueDepth)))
 	if r.Operation == Degraded {
 		wait *= 2
 	}
-	score := 100 * math.Log2(1+wait) * (1 + r.Drift/2) / r.Reliability
+	score := 100 * math.Log2(1+wait) * (1 + float64(r.Drift/2)) / r.Reliability
 	if !(score < MaxScore) { // also NaN
 		return MaxScore
 	}

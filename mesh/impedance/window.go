@@ -71,7 +71,7 @@ func (w *Window) Deviation() float64 {
 	mean, sum := w.Mean(), 0.0
 	for i := range w.count {
 		d := w.value[(w.next-w.count+i+WindowSamples)%WindowSamples] - mean
-		sum += d * d
+		sum += float64(d * d)
 	}
 	return math.Sqrt(sum / float64(w.count-1))
 }

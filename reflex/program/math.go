@@ -34,7 +34,7 @@ func exponential(x float64) float64 {
 	}
 	k := int(float64(log2e*x) + half) // x = k ln 2 + rest
 	high := x - float64(float64(k)*ln2High)
-	low := float64(k) * ln2Low
+	low := float64(float64(k) * ln2Low)
 	return exponentialOf(high, low, k)
 }
 

@@ -147,6 +147,7 @@ func (m *manualReader) reflexes(k keys) {
 		}
 		rule := m.reflex(x, name)
 		m.warnFlicker(x, &rule)
+		m.warnConfirm(x, &rule)
 		m.checkRamp(x, &rule)
 		m.out.Rules = append(m.out.Rules, rule)
 	}
@@ -190,6 +191,32 @@ func (m *manualReader) warnFlicker(x keys, rule *reflex.Rule) {
 			return
 		}
 	}
+}
+
+// warnConfirm warns of a rule that waits for several readings of what has one for
+// each change: a GPIO line that stays pressed is read once, so the rule can wait
+// for ever. A signal with stale_after ends the wait when its readings stop.
+func (m *manualReader) warnConfirm(x keys, rule *reflex.Rule) {
+	if rule.When == nil || rule.Confirm < 2 || slices.ContainsFunc(rule.When.Reads(), m.repeats) {
+		return
+	}
+	m.warn(x.where("confirm"), fmt.Sprintf("%s waits for %d readings in a row, and what it reads has one for each change, so it can wait for ever", x.what, rule.Confirm),
+		"write debounce: 20ms in its place: the time that when must hold")
+}
+
+// repeats says whether a slot has readings, or looks, though nothing changes: GPIO
+// lines and outputs have not, nor has what looks back at them alone and moves with
+// them.
+func (m *manualReader) repeats(slot int) bool {
+	own, windows := len(m.w.signals), m.words.windows.List()
+	switch {
+	case slot < own:
+		return m.w.signals[slot].StaleAfter > 0
+	case slot >= own+len(windows):
+		return false
+	}
+	w := &windows[slot-own]
+	return w.Function == "mean" || w.Function == "since" || slices.ContainsFunc(w.Argument.Reads(), m.repeats)
 }
 
 func (m *manualReader) impact(k keys) {

@@ -50,12 +50,12 @@ type core struct {
 	written  []target // on the wire
 	command  link.Command
 	incoming link.Command // scratch for the mailbox
-	usable   []bool       // command values that met no reflex, latch or hold
-	holding  bool         // the last command had a hold mask
+	usable   []bool       // of the command: the value or hold of the output has met no reflex or latch
 
 	changed   []int  // slots with a new reading in this event
 	marked    []bool // the same, per slot
 	touched   []int  // output slots changed in one pass
+	disputed  []bool // outputs changed in any pass of one settle
 	one       [1]int // scratch of windowsSee
 	pending   []link.Event
 	moves     []reflex.Transition
@@ -106,7 +106,7 @@ func newCore(r *config.Robot, segment *link.Segment, d driver, n notebook, clock
 		want: make([]target, lay.Outputs), written: make([]target, lay.Outputs),
 		command: newCommand(lay.Outputs), incoming: newCommand(lay.Outputs),
 		usable:  make([]bool, lay.Outputs),
-		changed: make([]int, 0, slots), marked: make([]bool, slots), touched: make([]int, 0, lay.Outputs),
+		changed: make([]int, 0, slots), marked: make([]bool, slots), touched: make([]int, 0, lay.Outputs), disputed: make([]bool, lay.Outputs),
 		pending:   make([]link.Event, 0, 4*len(m.Rules)+16),
 		moves:     make([]reflex.Transition, 4*len(m.Rules)+16),
 		autostart: r.Autostart,
@@ -142,7 +142,7 @@ func (c *core) start(now time.Duration, latches []int) {
 	for _, rule := range latches {
 		c.reflex.Restore(rule)
 		c.trace(link.TraceRestore, now, rule, 0, 0)
-		c.segment.StoreRule(rule, false, true)
+		c.segment.StoreRule(rule, c.reflex.Active(rule), true)
 	}
 	c.reflex.Evaluate(now, c.slots)
 	c.trace(link.TraceEvaluate, now, 0, 0, 0)

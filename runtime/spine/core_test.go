@@ -156,6 +156,32 @@ func TestDiscardedCommandIsNotQueued(t *testing.T) {
 	b.want(0.4, link.WhoCommand)
 }
 
+// The brain's hold is discarded like a command: when the rule that it met ends,
+// the output does not go back to it by itself.
+func TestHoldThatMetARuleIsDiscarded(t *testing.T) {
+	b := moving(t)
+	hold := []float64{0.3, 0.4}
+	b.post([]float64{0.5, 0}, 3, hold)
+	b.want(0.3, link.WhoHold)
+	b.feed(sigRange, 0.2)
+	b.feed(sigRange, 2)
+	b.want(0, link.WhoSafe)
+	b.post([]float64{0.5, 0}, 3, hold)
+	b.want(0.3, link.WhoHold)
+}
+
+// A brain that is started while another one's lease is live has none of it, and
+// nothing that the other one decided goes on without a lease.
+func TestBrainThatIsReplacedLosesItsLease(t *testing.T) {
+	b := moving(t)
+	b.brainStarted(b.now, b.generation+1)
+	b.frame(b.now, b.now, 0)
+	b.want(0, link.WhoLeaseStop)
+	if b.status.Mode != link.ModeSafe || b.status.Lease != link.LeaseNone {
+		t.Errorf("mode %v, lease %v", b.status.Mode, b.status.Lease)
+	}
+}
+
 func TestRuleSeesCommandBeforeTheWire(t *testing.T) {
 	b := moving(t)
 	b.wrote = nil
@@ -437,6 +463,27 @@ func TestQuarrellingRulesEndSafe(t *testing.T) {
 	b.feed(sigRange, 7.5) // drive 0 makes it 0.6, which ends the rule, which makes it 0
 	if v, _ := b.output(outDrive); v != 0 {
 		t.Errorf("drive is %v", v)
+	}
+	if b.status.Overruns != 1 {
+		t.Errorf("%d overruns counted, want 1", b.status.Overruns)
+	}
+}
+
+// Rules that chase each other around a ring of outputs move one of them in each
+// pass, so the last pass does not show all that is in dispute.
+func TestQuarrelAroundARingEndsSafe(t *testing.T) {
+	const ring = `
+  - {name: first, when: "range > 7 m", set: {arm: 0.5}, stop: 2}
+  - {name: second, when: "arm > 0.4 && brake > 0.5", set: {drive: 0.6}, stop: 2}
+  - {name: third, when: "drive > 0.5", set: {brake: 0}, stop: 2}
+`
+	b := newBench(t, loadRobot(t, historyRobot(), insertAfter(testManual, "reflexes:\n", ring[1:])))
+	b.calm()
+	b.feed(sigRange, 7.5)
+	for o := range b.outputs {
+		if v, who := b.output(o); v != b.outputs[o].Safe {
+			t.Errorf("%s is %v by %v, want it safe", b.outputs[o].Name, v, who)
+		}
 	}
 	if b.status.Overruns != 1 {
 		t.Errorf("%d overruns counted, want 1", b.status.Overruns)

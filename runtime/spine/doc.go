@@ -13,8 +13,8 @@
 //	command     the brain's decision
 //	(none yet: safe)
 //
-// A command that meets any of the first ones is discarded, never queued: when
-// they end, the output is safe until the next command. Clearing a latch re-arms
+// A command, or a hold, that meets any of the first ones is discarded, never
+// queued: when they end, the output is safe until the next command. Clearing a latch re-arms
 // and ends the running mode, so that nothing moves before an operator's start.
 //
 // It may import hal and its adapters, reflex, runtime/config and runtime/link.

@@ -29,7 +29,6 @@ func (c *core) takeCommand(now time.Duration) {
 		return
 	}
 	c.command, c.incoming = c.incoming, c.command
-	c.holding = c.command.HoldMask != 0
 	for o := range c.usable {
 		c.usable[o] = true // settle takes it from what meets a reflex, latch or hold
 	}
@@ -38,7 +37,6 @@ func (c *core) takeCommand(now time.Duration) {
 
 // dropCommand forgets the last command: what comes next is safe.
 func (c *core) dropCommand() {
-	c.holding = false
 	for o := range c.usable {
 		c.usable[o] = false
 	}
@@ -141,8 +139,10 @@ func (c *core) clear(now time.Duration, rule int, by []byte) link.Reason {
 	return answer
 }
 
-// brainStarted makes everything of the brain before it worthless.
+// brainStarted makes everything of the brain before it worthless. Where nobody has
+// said that that one is gone, its lease is lost now: nothing else would end it.
 func (c *core) brainStarted(now time.Duration, generation uint64) {
+	c.brainGone(now)
 	c.generation, c.lastDecision = generation, 0
 	c.status.BrainStarts = generation
 	c.setEpoch()

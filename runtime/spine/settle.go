@@ -9,14 +9,16 @@ import (
 // settle decides every output. The rules see each decided value before it is
 // written: a command that would make a rule fire never reaches the wire. Rules
 // that read outputs which other rules set take further passes; if they never
-// agree, the outputs in dispute go to their safe values.
+// agree, every output that moved in one of them goes to its safe value.
 func (c *core) settle(now time.Duration) {
 	c.dirty = false
+	clear(c.disputed)
 	for range maximumPasses {
 		if !c.pass() {
 			return
 		}
 		for i, slot := range c.touched {
+			c.disputed[slot-len(c.signals)] = true
 			c.reflex.Changed(now, slot, c.slots)
 			c.trace(link.TraceOutput, now, slot-len(c.signals), c.slots[slot], last(i, c.touched))
 		}
@@ -24,10 +26,13 @@ func (c *core) settle(now time.Duration) {
 	}
 	c.status.Overruns++
 	c.tell(&link.Event{Kind: link.EventOverrun, At: now, Cause: -1, Frame: c.status.Overruns})
-	for _, slot := range c.touched {
-		o := slot - len(c.signals)
+	for o, disputed := range c.disputed {
+		if !disputed {
+			continue
+		}
+		c.usable[o] = false
 		c.want[o] = c.safe(o, link.WhoReflex)
-		c.slots[slot] = c.want[o].value
+		c.slots[len(c.signals)+o] = c.want[o].value
 		c.trace(link.TraceSettled, now, o, c.want[o].value, 0)
 	}
 }
@@ -70,13 +75,12 @@ func (c *core) decide(o int) target {
 			return c.safe(o, link.WhoLeaseStop)
 		}
 		return c.safe(o, link.WhoSafe)
-	case c.holding && c.command.HoldMask&(1<<o) != 0:
-		c.usable[o] = false
+	case !c.usable[o]:
+		return c.safe(o, link.WhoSafe)
+	case c.command.HoldMask&(1<<o) != 0:
 		return target{c.clip(o, c.command.Hold[o]), link.WhoHold, -1}
-	case c.usable[o]:
-		return target{c.clip(o, c.command.Values[o]), link.WhoCommand, -1}
 	}
-	return c.safe(o, link.WhoSafe)
+	return target{c.clip(o, c.command.Values[o]), link.WhoCommand, -1}
 }
 
 func (c *core) safe(o int, who link.Who) target { return target{c.outputs[o].Safe, who, -1} }
