@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"dancer/hal"
 	"dancer/runtime/latency"
 	"dancer/runtime/link"
 )
@@ -107,6 +108,26 @@ func TestWakeUpLateness(t *testing.T) {
 	got := b.counted(link.LatencyWakeUp)
 	if got.Count != 4 || got.P50 < 40*time.Microsecond || got.P50 > 42*time.Microsecond || got.Most != time.Millisecond+leastWait {
 		t.Errorf("lateness %+v, want 30 us, 40 us, 1.1 ms and 1 ms", got)
+	}
+}
+
+// TestEdgesCountOnceAWakeUp: of the edges that one wake-up finds, the oldest is
+// how late it was; each reflex has the time stamp of its own.
+func TestEdgesCountOnceAWakeUp(t *testing.T) {
+	b := moving(t)
+	l := &loop{core: b.core}
+	woken := b.now + time.Second
+	b.now = woken + 20*time.Microsecond // the clock at the writes
+	l.takeEdges(nil, woken)             // nothing there after all
+	l.takeEdges([]hal.Reading{
+		{Signal: sigRange, Value: 0.1, At: woken - 50*time.Microsecond},
+		{Signal: sigBumper, Value: 1, At: woken - 10*time.Microsecond},
+	}, woken)
+	if got := b.counted(link.LatencyWakeUp); got.Count != 1 || got.Most != 50*time.Microsecond {
+		t.Errorf("lateness %+v, want 50 us once", got)
+	}
+	if got := b.counted(link.LatencyReflex); got.Count != 2 || got.Most != 70*time.Microsecond || got.P50 < 30*time.Microsecond || got.P50 > 31*time.Microsecond {
+		t.Errorf("edge to output %+v, want 70 us and 30 us", got)
 	}
 }
 

@@ -326,10 +326,14 @@ func (l *loop) readInput(i int, now time.Duration) {
 		l.core.invalidate(in.Signal(), now)
 		return
 	}
-	if n > 0 { // the oldest is what the loop woke for
-		l.core.measured(link.LatencyWakeUp, now-l.edges[0].At)
+	l.takeEdges(l.edges[:n], now)
+}
+
+func (l *loop) takeEdges(edges []hal.Reading, now time.Duration) {
+	if len(edges) > 0 { // the oldest is what the loop woke for
+		l.core.measured(link.LatencyWakeUp, now-edges[0].At)
 	}
-	for _, r := range l.edges[:n] {
+	for _, r := range edges {
 		l.core.reading(r.Signal, r.Value, r.At)
 		l.core.frame(max(now, r.At), r.At, 0)
 	}
