@@ -110,6 +110,7 @@ type State struct {
 	Frames        map[string]uint64  `json:"frames,omitempty"`        // per port
 	Model         []StateModel       `json:"model,omitempty"`         // its error, per signal that it moves; at most 32, those widened first
 	CalibratedBy  int                `json:"calibrated_by,omitempty"` // outcomes that the confidence rests on
+	Latency       *StateLatency      `json:"latency,omitempty"`       // of the spine, since its start
 	ManualHash    string             `json:"manual"`
 	Version       string             `json:"version"`
 	BrainRestarts int                `json:"brain_restarts"`
@@ -129,6 +130,22 @@ type StateModel struct {
 	Capped    uint64    `json:"capped,omitempty"`   // how often it came to the limit: the model does not fit
 	LeftOut   uint64    `json:"left_out,omitempty"` // readings that could not be compared
 	Jumps     uint64    `json:"jumps,omitempty"`    // readings that jumped: events of the world, not errors of the model
+}
+
+// StateLatency is how fast the robot's spine reacts.
+type StateLatency struct {
+	EdgeToOutput   LatencyFigures `json:"edge_to_output"`   // of reflexes, from the input's time stamp to the output's write
+	WakeUpLateness LatencyFigures `json:"wake_up_lateness"` // of the loop, after its deadlines and the kernel's time stamps
+}
+
+// LatencyFigures are in microseconds. Quantiles are never told too low, and at
+// most 1/32 too high; all are 0 while nothing has been counted.
+type LatencyFigures struct {
+	Count  uint64  `json:"count"`
+	P50US  float64 `json:"p50_us"`
+	P99US  float64 `json:"p99_us"`
+	P999US float64 `json:"p999_us"` // 99.9 percent
+	MaxUS  float64 `json:"max_us"`
 }
 
 // StateIndex is the index of one value in a State.

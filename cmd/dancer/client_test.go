@@ -197,6 +197,27 @@ func TestLists(t *testing.T) {
 	}
 }
 
+func TestStatusOfARobot(t *testing.T) {
+	var out bytes.Buffer
+	cmd := newStatus()
+	cmd.SetOut(&out)
+	status := web.Status{Role: web.RoleRobot, Name: "bot", Latency: &web.Latency{
+		EdgeToOutput: web.LatencyPeriods{SinceStart: mesh.LatencyFigures{Count: 17, P50US: 41.2, P99US: 80, P999US: 96.3, MaxUS: 130}},
+		LastMinuteS:  62.4,
+	}}
+	if err := printStatus(cmd, status); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"edge to output   p50 41.2 us, p99 80.0 us, p99.9 96.3 us, longest 130.0 us, 17 measured since start\n",
+		"                 nothing measured in the last 62 s\n", "wake-up lateness nothing measured since start\n",
+	} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("it does not say %q:\n%s", want, out.String())
+		}
+	}
+}
+
 func TestNoConductor(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -37,7 +37,7 @@ var pureRooms = []string{
 
 // hotRooms run between an input's edge and an output's write. Standard library
 // only: what others allocate or lock there, we cannot bound.
-var hotRooms = []string{"hal", "reflex", "reflex/program", "runtime/link"}
+var hotRooms = []string{"hal", "reflex", "reflex/program", "runtime/link", "runtime/latency"}
 
 // adapters wrap one outside thing each. They never import each other, so that
 // each can be replaced alone; package runtime and its rooms wire them.
@@ -79,7 +79,6 @@ var thirdParty = map[string][]string{
 	"github.com/spf13":                    {"cmd/dancer"},
 	"github.com/coreos/go-systemd":        {"runtime", "runtime/spine", "runtime/conductor"},
 	"github.com/prometheus":               {"runtime/web", "runtime/brain", "runtime/conductor"},
-	"github.com/HdrHistogram":             {"runtime/spine", "runtime/brain", "runtime/web", "runtime/conductor", "mesh/impedance"},
 	// Pure encoders: no I/O, and entropy is an argument.
 	"github.com/fxamacker/cbor": {"mesh", "mesh/impedance", "mesh/gossip", "storage"},
 	"github.com/oklog/ulid":     {"mesh", "storage"},
@@ -91,6 +90,7 @@ var thirdParty = map[string][]string{
 	"golang.org/x/sync": {"runtime", "runtime/brain", "runtime/conductor"},
 	// Oracles and instruments of the tests; never in the binary.
 	"github.com/adrianmo/go-nmea":        nil,
+	"github.com/HdrHistogram":            nil,
 	"github.com/expr-lang/expr":          nil,
 	"github.com/santhosh-tekuri":         nil,
 	"github.com/creack/pty":              nil,

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"dancer/mesh"
 	"dancer/runtime/web"
 )
 
@@ -54,13 +55,35 @@ func printStatus(cmd *cobra.Command, s web.Status) error {
 		{"questions", fmt.Sprintf("%d open", s.Open)},
 		{"outbox", fmt.Sprintf("%d messages wait for an answer", s.Outbox)},
 	}
+	rows = append(rows, latencyRows(s.Latency)...)
 	for _, problem := range s.Problems {
 		rows = append(rows, [2]string{"problem", problem})
 	}
 	for _, row := range rows {
-		if _, err := fmt.Fprintf(out, "%-10s %s\n", plain(row[0]), plain(row[1])); err != nil {
+		if _, err := fmt.Fprintf(out, "%-16s %s\n", plain(row[0]), plain(row[1])); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// latencyRows tells how fast a robot reacts; a conductor has no such figures.
+func latencyRows(l *web.Latency) [][2]string {
+	if l == nil {
+		return nil
+	}
+	minute := fmt.Sprintf("in the last %.0f s", l.LastMinuteS)
+	return [][2]string{
+		{"edge to output", latencyWords(l.EdgeToOutput.SinceStart) + " since start"},
+		{"", latencyWords(l.EdgeToOutput.LastMinute) + " " + minute},
+		{"wake-up lateness", latencyWords(l.WakeUpLateness.SinceStart) + " since start"},
+		{"", latencyWords(l.WakeUpLateness.LastMinute) + " " + minute},
+	}
+}
+
+func latencyWords(f mesh.LatencyFigures) string {
+	if f.Count == 0 {
+		return "nothing measured"
+	}
+	return fmt.Sprintf("p50 %.1f us, p99 %.1f us, p99.9 %.1f us, longest %.1f us, %d measured", f.P50US, f.P99US, f.P999US, f.MaxUS, f.Count)
 }

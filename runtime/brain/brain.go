@@ -37,31 +37,32 @@ type Config struct {
 // brain is the running process. The fields above the line are set once; the
 // decision goroutine owns those below it.
 type brain struct {
-	robot    *config.Robot
-	manual   *dancer.Manual
-	ends     *link.Ends
-	version  string
-	rollouts int
-	seedBase uint64
-	log      *slog.Logger
-	clock    func() time.Duration // the robot's monotonic clock, the one of the spine's time stamps
-	wall     func() time.Time     // for displays and ids alone
-	ids      *mesh.IDs
-	hub      *hub
-	archive  *archive
-	mail     *mail
-	cell     atomic.Pointer[gossip.Gossip] // nil: going on without the cell
-	page     *page
-	requests *requests
-	markers  *markers
-	recorder *record.Recorder // nil: nothing is recorded
-	meter    meter
-	calls    chan func(*brain)
-	outgoing chan posting
-	changed  chan struct{}
-	last     atomic.Pointer[dancer.Decision]
-	overruns atomic.Uint64
-	traces   [traceBatch]link.Trace // of the goroutine that takes the spine's events
+	robot     *config.Robot
+	manual    *dancer.Manual
+	ends      *link.Ends
+	version   string
+	rollouts  int
+	seedBase  uint64
+	log       *slog.Logger
+	clock     func() time.Duration // the robot's monotonic clock, the one of the spine's time stamps
+	wall      func() time.Time     // for displays and ids alone
+	ids       *mesh.IDs
+	hub       *hub
+	archive   *archive
+	mail      *mail
+	cell      atomic.Pointer[gossip.Gossip] // nil: going on without the cell
+	page      *page
+	requests  *requests
+	markers   *markers
+	reactions *reactions
+	recorder  *record.Recorder // nil: nothing is recorded
+	meter     meter
+	calls     chan func(*brain)
+	outgoing  chan posting
+	changed   chan struct{}
+	last      atomic.Pointer[dancer.Decision]
+	overruns  atomic.Uint64
+	traces    [traceBatch]link.Trace // of the goroutine that takes the spine's events
 
 	partner  partner.Partner
 	question *dancer.Question
@@ -97,6 +98,7 @@ func Run(ctx context.Context, c Config) error {
 	}
 	b.hub = newHub(b.wall)
 	b.requests = newRequests(c.Ends)
+	b.reactions = newReactions(c.Ends.Segment, b.clock())
 	b.tracker = dancer.NewTracker(b.manual)
 	b.partner.Cut = b.late
 	b.markers = newMarkers(b)
@@ -199,6 +201,7 @@ func (b *brain) publish(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-pause.C:
+			b.reactions.keep(b.clock())
 		}
 		select {
 		case <-b.changed:

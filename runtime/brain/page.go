@@ -175,6 +175,7 @@ func (p *page) Status() web.Status {
 		StartedAt: p.started, Now: now, Uptime: now.Sub(p.started),
 		Broker: web.Broker{URL: p.b.robot.Conductor.Broker, Connected: p.b.mail.connected()},
 		Outbox: p.b.mail.pending(), Problems: append(p.b.problems(), p.b.modelProblems()...),
+		Latency: web.FiguresOf(p.Latencies()),
 	}
 	for _, a := range p.Agents() {
 		s.Agents++
@@ -187,6 +188,9 @@ func (p *page) Status() web.Status {
 	p.mutex.Unlock()
 	return s
 }
+
+// Latencies of the spine.
+func (p *page) Latencies() *web.Latencies { return p.b.reactions.latencies(p.b.clock()) }
 
 // Agents are this robot and its peers in the cell.
 func (p *page) Agents() []conductor.Agent {

@@ -9,7 +9,7 @@ import (
 
 // Version is the layout version of this package. Both processes are the same
 // binary, so it differs only when a binary was replaced under a running spine.
-const Version = 2
+const Version = 3
 
 // Bounds of a layout. Outputs are bounded by the width of Command.HoldMask.
 const (
@@ -94,7 +94,7 @@ const (
 
 // offsets are the places of the parts, in words from the start.
 type offsets struct {
-	status, signals, outputs, ports, rules, mailbox, events, requests, traces, total int
+	status, signals, outputs, ports, rules, mailbox, events, requests, traces, latencies, total int
 }
 
 func (l Layout) offsets() offsets {
@@ -114,6 +114,7 @@ func (l Layout) offsets() offsets {
 	o.requests = part(ringWords(RequestCapacity, recordWords))
 	o.events = part(ringWords(EventCapacity, recordWords))
 	o.traces = part(ringWords(TraceCapacity, traceWords))
+	o.latencies = part(int(latencyKinds) * latencyWords)
 	o.total = at
 	return o
 }

@@ -77,7 +77,8 @@ type core struct {
 	missed       uint64        // events that found the ring full
 	missedTold   uint64        // of them the brain knows
 	fired        uint64
-	latency      latencies
+	latencies    latencies
+	read         bool // a reading came in the event in hand
 }
 
 // target is a value for an output and what it comes from.
@@ -121,7 +122,7 @@ func newCore(r *config.Robot, segment *link.Segment, d driver, n notebook, clock
 		c.written[i] = target{value: math.NaN(), rule: -1}
 		c.slots[lay.Signals+i] = c.outputs[i].Safe
 	}
-	c.latency.reset()
+	c.latencies.reset()
 	return c, nil
 }
 
@@ -174,6 +175,7 @@ func (c *core) reading(signal int, value float64, at time.Duration) {
 	if !c.table.Set(hal.Reading{Signal: signal, Value: value, At: at}) && c.table.At(signal) != at {
 		return // older than what is there
 	}
+	c.read = true
 	c.publish(signal, before, at)
 }
 
@@ -241,6 +243,7 @@ func (c *core) frame(now, at time.Duration, number uint64) {
 	}
 	c.changed = c.changed[:0]
 	c.flush()
+	c.read = false
 }
 
 // tick does what is due by time alone: staleness, debounce, the lease.

@@ -3,38 +3,42 @@ package spine
 import (
 	"time"
 
-	"github.com/HdrHistogram/hdrhistogram-go"
+	"dancer/runtime/latency"
+	"dancer/runtime/link"
 )
 
-// longestLatency bounds what the histogram tells apart; a longer one counts as
-// this.
-const longestLatency = 10 * time.Second
-
-// latencies counts latencies without allocating, to two digits.
+// latencies counts into the loop's own histograms, which nobody else can write,
+// and publishes each count in the segment.
 type latencies struct {
-	histogram *hdrhistogram.Histogram
-	longest   time.Duration // exact
+	kinds [2]latency.Histogram // by link.LatencyKind
 }
 
+// reset empties them. It writes every word, so that no page fault comes later.
 func (l *latencies) reset() {
-	l.histogram = hdrhistogram.New(1, int64(longestLatency), 2)
-	l.longest = 0
+	for k := range l.kinds {
+		h := &l.kinds[k]
+		for i := range h.Counts {
+			h.Counts[i] = 0
+		}
+		h.Sum, h.Max = 0, 0
+	}
 }
 
-func (l *latencies) record(d time.Duration) {
-	d = max(d, 1)
-	l.longest = max(l.longest, d)
-	// The value is inside the histogram's range, so there is no error.
-	_ = l.histogram.RecordValue(int64(min(d, longestLatency)))
+// measured counts one latency.
+func (c *core) measured(k link.LatencyKind, d time.Duration) {
+	h := &c.latencies.kinds[k]
+	bucket := h.Record(d)
+	c.segment.StoreLatency(k, h, bucket)
 }
 
-// Latency is a summary of many latencies.
-type Latency struct {
-	Count                int64
-	P50, P99, P999, Most time.Duration
+// measureReflex counts the time from the input's time stamp to the output's
+// write of a reflex that fired. Without a reading there is no edge (time alone,
+// a command or a lost port fired it), and without a write no output.
+func (c *core) measureReflex(d time.Duration, wrote bool) {
+	if wrote && c.read && !c.status.DryRun {
+		c.measured(link.LatencyReflex, d)
+	}
 }
 
-func (l *latencies) summary() Latency {
-	at := func(q float64) time.Duration { return time.Duration(l.histogram.ValueAtQuantile(q)) }
-	return Latency{l.histogram.TotalCount(), at(50), at(99), at(99.9), l.longest}
-}
+// Latency is a summary of many latencies: quantiles are at most 1/32 too high.
+type Latency = latency.Figures

@@ -161,9 +161,7 @@ func (l *loop) nextDeadline() time.Duration {
 
 // due does what deadlines ask for.
 func (l *loop) due(now time.Duration) {
-	if late := now - l.deadline; late > lateAfter && l.deadline > 0 {
-		l.core.overrun(now, late)
-	}
+	l.late(now)
 	if b := l.hardware.board; b != nil && b.Due() <= now {
 		l.moveWorld(now)
 	}
@@ -171,6 +169,24 @@ func (l *loop) due(now time.Duration) {
 	if l.brainMuted && now >= l.wakesFrom+wakeWindow {
 		l.brainMuted = false
 		_ = l.poller.watch(l.ends.ToSpine.FD(), tokenBrain) // as at the start
+	}
+}
+
+// late counts how late the loop woke for its own deadline. One that asked for the
+// next cycle at once never was a time to wake at; the timer after it was.
+func (l *loop) late(now time.Duration) {
+	if l.deadline <= 0 {
+		return
+	}
+	late := now - l.deadline
+	if late > lateAfter {
+		l.core.overrun(now, late)
+	}
+	if l.deadline == l.core.status.Now {
+		late = now - l.poller.armed
+	}
+	if late >= 0 { // less: something else woke it before its time
+		l.core.measured(link.LatencyWakeUp, late)
 	}
 }
 
@@ -310,7 +326,14 @@ func (l *loop) readInput(i int, now time.Duration) {
 		l.core.invalidate(in.Signal(), now)
 		return
 	}
-	for _, r := range l.edges[:n] {
+	l.takeEdges(l.edges[:n], now)
+}
+
+func (l *loop) takeEdges(edges []hal.Reading, now time.Duration) {
+	if len(edges) > 0 { // the oldest is what the loop woke for
+		l.core.measured(link.LatencyWakeUp, now-edges[0].At)
+	}
+	for _, r := range edges {
 		l.core.reading(r.Signal, r.Value, r.At)
 		l.core.frame(max(now, r.At), r.At, 0)
 	}

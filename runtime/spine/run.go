@@ -61,6 +61,7 @@ type Report struct {
 	BrainStarts uint64  // how often the brain was started
 	EventsLost  uint64  // events that found the ring to the brain full
 	Latency     Latency // of reflexes, input time stamp to output write
+	WakeUp      Latency // of the loop: how late it woke for deadlines and edges
 	RealTime    bool    // the loop had SCHED_FIFO
 }
 
@@ -356,7 +357,8 @@ func (r *running) report() Report {
 	report := Report{
 		Cycles: s.Cycles, Fired: r.loop.core.fired, Overruns: s.Overruns, Discarded: s.Discarded,
 		BrainStarts: s.BrainStarts, EventsLost: r.ends.Segment.EventsLost(),
-		Latency: r.loop.core.latency.summary(), RealTime: s.RealTime,
+		Latency: r.loop.core.latencies.kinds[link.LatencyReflex].Figures(), WakeUp: r.loop.core.latencies.kinds[link.LatencyWakeUp].Figures(),
+		RealTime: s.RealTime,
 	}
 	for i := range r.hardware.ports {
 		if f := r.hardware.ports[i].framer; f != nil {

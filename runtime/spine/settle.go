@@ -108,7 +108,7 @@ func (c *core) flush() {
 		return
 	}
 	after := c.clock()
-	c.tellPending(after)
+	c.tellPending(after, wrote)
 	c.tellOutputs(after)
 }
 
@@ -123,14 +123,14 @@ func (c *core) relabelled() bool {
 	return false
 }
 
-func (c *core) tellPending(after time.Duration) {
+func (c *core) tellPending(after time.Duration, wrote bool) {
 	for i := range c.pending {
 		e := &c.pending[i]
 		if e.Kind == link.EventReflex && e.Flags == 1 {
 			e.Latency = after - e.At
 			c.status.LatencyLast = e.Latency
 			c.status.LatencyMax = max(c.status.LatencyMax, e.Latency)
-			c.latency.record(e.Latency)
+			c.measureReflex(e.Latency, wrote)
 		}
 		if e.Kind == link.EventLatch {
 			c.notes.note(e, nil)

@@ -96,6 +96,7 @@ type Status struct {
 	Outbox    int           `json:"outbox"`             // messages that wait for a robot's or the conductor's ack
 	Watchers  int           `json:"watchers"`           // open event streams; filled in by the handler
 	Problems  []string      `json:"problems,omitempty"` // what is wrong now, in plain words with a cure
+	Latency   *Latency      `json:"latency,omitempty"`  // robot: how fast it reacts
 }
 
 // Broker is the state of the connection to the MQTT broker.

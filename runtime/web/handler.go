@@ -69,6 +69,9 @@ func Handler(o Options) http.Handler {
 	if _, ok := o.Backend.(Whys); ok {
 		mux.Handle("GET /api/v1/decisions/{id}/why", s.private(http.HandlerFunc(s.getWhy)))
 	}
+	if _, ok := o.Backend.(Measurer); ok {
+		mux.Handle("GET /api/v1/latency.svg", s.private(http.HandlerFunc(s.getPlot)))
+	}
 	mux.HandleFunc("POST /api/v1/session", s.postSession)
 	mux.HandleFunc("DELETE /api/v1/session", s.deleteSession)
 	s.page(mux)

@@ -30,6 +30,9 @@ func newMetrics(registry *prometheus.Registry, b Backend, h *Hub) *metrics {
 		prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "dancer_event_watchers_cut_total", Help: "Streams cut off because they fell behind."},
 			func() float64 { return float64(h.Cut()) }),
 	)
+	if robot, ok := b.(Measurer); ok {
+		registry.MustRegister(newLatencyCollector(robot))
+	}
 	return m
 }
 

@@ -2,6 +2,7 @@
 // reached.
 
 import { h, text, words, number, span, time, bullet, chip, keyed } from "./draw.js";
+import { short } from "./latency.js";
 
 const modes = { running: "ok", safe: "plain", "report-only": "bad", "dry-run": "info" };
 
@@ -124,6 +125,7 @@ function facts(box, agent) {
     for (const [port, frames] of entries(state.frames)) rows.push([`frames on ${words(port)}`, String(frames)]);
     for (const m of (state.model ?? []).slice(0, 32)) rows.push([`model of ${words(m.signal)}`, modelError(m)]);
     if (state.calibrated_by) rows.push(["confidence rests on", `${state.calibrated_by} outcomes`]);
+    if (state.latency) rows.push(["edge to output", short(state.latency.edge_to_output)], ["wake-up lateness", short(state.latency.wake_up_lateness)]);
     rows.push(["outbox", String(state.outbox ?? 0)], ["brain restarts", String(state.brain_restarts ?? 0)], ["version", state.version || "–"],
       ["manual", String(state.manual ?? "").replace("sha256:", "").slice(0, 12) || "–"], ["state sent", time(state.at)]);
   }

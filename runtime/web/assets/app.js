@@ -5,6 +5,7 @@
 import { text, words, capital, span, keyed } from "./draw.js";
 import * as questionCard from "./question.js";
 import * as agentCard from "./agents.js";
+import * as latencyCard from "./latency.js";
 import { entries, drawRulings, drawActivity, worth } from "./log.js";
 
 const $ = (id) => document.getElementById(id);
@@ -70,6 +71,21 @@ function takeStatus(status) {
   live("live");
 }
 
+// soon asks for the status once a reflex of this robot has been counted; the
+// stream tells it every 15 s.
+let asked = 0;
+function soon() {
+  if (!state.status?.latency || asked) return;
+  asked = setTimeout(async () => {
+    asked = 0;
+    try {
+      const answer = await fetch("/api/v1/status");
+      if (answer.ok) takeStatus(await answer.json());
+    } catch { /* the stream says that the connection is lost */ }
+    schedule();
+  }, 2000);
+}
+
 function forget(name) {
   for (const [key, agent] of state.agents) if (agent.name === name) state.agents.delete(key);
 }
@@ -84,6 +100,7 @@ function takeQuestion(question) {
 }
 
 function takeActivity(event) {
+  if (event.kind === "reflex") soon();
   if (!worth(event)) return;
   state.activity.unshift({ ...event, key: ++sequence });
   state.activity.length = Math.min(state.activity.length, shownActivity);
@@ -111,6 +128,7 @@ function draw() {
   drawQuestions();
   drawAgents();
   drawLog();
+  latencyCard.update($("latency"), state.status?.latency);
 }
 
 function drawBar() {
