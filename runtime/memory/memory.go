@@ -12,6 +12,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// garbagePercent is how much garbage there may be beside what is in use, in place
+// of Go's 100, and a quarter of its 4 MiB below which nothing is collected. A robot's
+// process allocates little and holds 1 to 3 MB: a collection takes it under a
+// millisecond of a thread beside the decisions, and comes every few seconds.
+const garbagePercent = 25
+
+// Lean makes this process hold less garbage, where the environment (GOGC) does not
+// say how much. Call it first.
+func Lean() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(garbagePercent)
+	}
+}
+
 // GiveBack collects garbage, returns free memory to the kernel and lets go of the
 // program's pages, all at once: milliseconds. The error says why the last of it
 // was left out; what was not given back does no harm.
