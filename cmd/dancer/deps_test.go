@@ -230,7 +230,8 @@ func complaints(name, imported string) (all []string) {
 	if slices.Contains(adapters, name) && strings.HasPrefix(own, "runtime") && isOwn {
 		say("wiring knows adapters, never the other way round")
 	}
-	if imported == "runtime" && name != "runtime/spine" && name != "hal/haltest" && name != "runtime/replay" { // a replay counts the processors
+	// A replay counts the processors; memory finds the spine's code for it.
+	if imported == "runtime" && !slices.Contains([]string{"runtime/spine", "runtime/memory", "runtime/replay", "hal/haltest"}, name) {
 		say("only the spine tunes Go's scheduler and collector")
 	}
 	if name == "dancer/proof" && own == "partner" {

@@ -27,32 +27,34 @@ func Lean() {
 }
 
 // GiveBack collects garbage, returns free memory to the kernel and lets go of the
-// program's pages, all at once: milliseconds. The error says why the last of it
-// was left out; what was not given back does no harm.
+// pages of files that are mapped read only and not locked, all at once:
+// milliseconds. The kernel keeps such pages in its page cache and maps them again,
+// 64 KiB at a time, when they are touched. The error says why the last of it was
+// left out; what was not given back does no harm.
 func GiveBack() error {
 	debug.FreeOSMemory()
-	return DropProgram()
-}
-
-// DropProgram lets go of the pages of files that are mapped read only and are not
-// locked: the kernel keeps them in its page cache and maps them again, 64 KiB at
-// a time, when they are touched.
-func DropProgram() error {
 	f, err := os.Open("/proc/self/smaps")
 	if err != nil {
 		return fmt.Errorf("drop pages of the program: %w", err)
 	}
 	defer f.Close()
 	for _, m := range cleanMappings(f) {
-		if _, _, e := unix.Syscall(unix.SYS_MADVISE, m.from, m.to-m.from, unix.MADV_DONTNEED); e != 0 {
-			err = fmt.Errorf("drop pages of the program: madvise %x-%x: %w", m.from, m.to, e)
+		if err := m.advise(unix.MADV_DONTNEED); err != nil {
+			return fmt.Errorf("drop pages of the program: madvise %x-%x: %w", m.from, m.to, err)
 		}
 	}
-	return err
+	return nil
 }
 
 // mapping is a range of addresses.
 type mapping struct{ from, to uintptr }
+
+func (m mapping) advise(advice uintptr) error {
+	if _, _, e := unix.Syscall(unix.SYS_MADVISE, m.from, m.to-m.from, advice); e != 0 {
+		return e
+	}
+	return nil
+}
 
 // cleanMappings picks the private, read-only mappings of files out of an smaps
 // file, but for those with a page that was written before it was made read only

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -37,9 +38,16 @@ Private_Dirty:         0 kB
 	}
 }
 
+// residentIn counts the pages of these that this process has mapped.
+func residentIn(t *testing.T, mapped []byte) int {
+	t.Helper()
+	at := uintptr(unsafe.Pointer(&mapped[0]))
+	return resident(t, mapping{at, at + uintptr(len(mapped))})
+}
+
 // resident counts the pages of a mapping that this process has mapped, as the
 // kernel's page map shows them.
-func resident(t *testing.T, mapped []byte) int {
+func resident(t *testing.T, m mapping) int {
 	t.Helper()
 	f, err := os.Open("/proc/self/pagemap")
 	if err != nil {
@@ -47,10 +55,9 @@ func resident(t *testing.T, mapped []byte) int {
 	}
 	defer f.Close()
 	const entry = 8 // bytes a page; the top bit of the little-endian word says present
-	size := os.Getpagesize()
-	b := make([]byte, len(mapped)/size*entry)
-	at := uintptr(unsafe.Pointer(&mapped[0])) / uintptr(size) * entry
-	if _, err := f.ReadAt(b, int64(at)); err != nil {
+	size := uintptr(os.Getpagesize())
+	b := make([]byte, (m.to-m.from)/size*entry)
+	if _, err := f.ReadAt(b, int64(m.from/size*entry)); err != nil {
 		t.Fatal(err)
 	}
 	n := 0
@@ -79,13 +86,13 @@ func TestGiveBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = unix.Munmap(mapped) }()
-	if !bytes.Equal(mapped, content) || resident(t, mapped) != pages {
-		t.Fatalf("%d of %d pages are mapped after all were read", resident(t, mapped), pages)
+	if !bytes.Equal(mapped, content) || residentIn(t, mapped) != pages {
+		t.Fatalf("%d of %d pages are mapped after all were read", residentIn(t, mapped), pages)
 	}
 	if err := GiveBack(); err != nil {
 		t.Fatal(err)
 	}
-	if n := resident(t, mapped); n != 0 {
+	if n := residentIn(t, mapped); n != 0 {
 		t.Errorf("%d of %d pages are still mapped", n, pages)
 	}
 	if !bytes.Equal(mapped, content) {
@@ -97,6 +104,32 @@ func BenchmarkGiveBack(b *testing.B) {
 	for b.Loop() {
 		if err := GiveBack(); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+// All code of a package is found from any function of it, and mapped.
+func TestFindCode(t *testing.T) {
+	code := FindCode(cleanMappings, strings.Cut)
+	for i, inside := range [][]any{{FindCode, Code.Prefault, TestFindCode, Lean}, {strings.Split, strings.NewReplacer, strings.Map}} {
+		for _, f := range inside {
+			if at := reflect.ValueOf(f).Pointer(); at < code[i].from || at >= code[i].to {
+				t.Errorf("%x is not within %x", at, code[i])
+			}
+		}
+		if size := code[i].to - code[i].from; size > 512<<10 {
+			t.Errorf("%d bytes of code: more than the package", size)
+		}
+	}
+	if err := GiveBack(); err != nil {
+		t.Fatal(err)
+	}
+	if err := code.Prefault(); err != nil {
+		t.Skipf("a kernel before 5.14: %v", err)
+	}
+	for _, m := range code {
+		if n, pages := resident(t, m), int(m.to-m.from)/os.Getpagesize(); n != pages {
+			t.Errorf("%d of %d pages are mapped", n, pages)
 		}
 	}
 }

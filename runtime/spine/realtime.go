@@ -10,6 +10,12 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"dancer/hal"
+	"dancer/hal/gpio"
+	"dancer/hal/serial"
+	"dancer/reflex"
+	"dancer/reflex/program"
+	"dancer/runtime/link"
 	"dancer/runtime/memory"
 )
 
@@ -65,7 +71,8 @@ func tune(log *slog.Logger) (undo func()) {
 // given back first, and huge pages are off: both would be locked too.
 func lockMemory(log *slog.Logger) bool {
 	_ = unix.Prctl(unix.PR_SET_THP_DISABLE, 1, 0, 0, 0) // a kernel without them has nothing to turn off
-	_ = memory.GiveBack()                               // it only saves memory
+	code := loopCode()
+	_ = memory.GiveBack() // it only saves memory
 	err := errLimit
 	if mayLock() {
 		err = unix.Mlockall(unix.MCL_CURRENT | unix.MCL_FUTURE | unix.MCL_ONFAULT)
@@ -75,7 +82,13 @@ func lockMemory(log *slog.Logger) bool {
 			"cause", err, "cure", "systemd: LimitMEMLOCK=infinity, or: sudo setcap cap_sys_nice,cap_ipc_lock+ep "+programPath())
 		return false
 	}
+	_ = code.Prefault() // a kernel before 5.14 maps it as it runs
 	return true
+}
+
+// loopCode is the code that stands between an input and an output.
+func loopCode() memory.Code {
+	return memory.FindCode(lockMemory, link.NewEnds, hal.NewFramer, reflex.NewTable, program.Invalid, gpio.RequestOutputs, serial.New)
 }
 
 // errLimit is why memory is better not locked: under a small limit every later
