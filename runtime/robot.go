@@ -15,6 +15,7 @@ import (
 	"dancer/runtime/brain"
 	"dancer/runtime/config"
 	"dancer/runtime/link"
+	"dancer/runtime/memory"
 	"dancer/runtime/spine"
 )
 
@@ -34,6 +35,7 @@ type Options struct {
 // Run runs a robot until a signal or its time is over, and leaves every output
 // at its safe value. The error is config.Problems when its files have faults.
 func Run(parent context.Context, o Options) error {
+	memory.Lean()
 	robot, err := load(o)
 	if err != nil {
 		return err
@@ -107,6 +109,7 @@ func brainCommand(executable string, o Options) *exec.Cmd {
 
 // RunBrain runs the brain of a robot, started by Run.
 func RunBrain(parent context.Context, o Options) error {
+	memory.Lean()
 	// The terminal's signals are for the spine, which ends the brain in order.
 	signal.Ignore(os.Interrupt, syscall.SIGHUP, syscall.SIGPIPE)
 	ctx, stop := signal.NotifyContext(parent, syscall.SIGTERM)

@@ -83,7 +83,7 @@ var thirdParty = map[string][]string{
 	"github.com/fxamacker/cbor": {"mesh", "mesh/impedance", "mesh/gossip", "storage"},
 	"github.com/oklog/ulid":     {"mesh", "storage"},
 	// System calls belong to what owns a descriptor or a process.
-	"golang.org/x/sys": {"hal/gpio", "hal/serial", "runtime", "runtime/link", "runtime/spine", "runtime/brain", "storage/bolt"},
+	"golang.org/x/sys": {"hal/gpio", "hal/serial", "runtime", "runtime/link", "runtime/memory", "runtime/spine", "runtime/brain", "storage/bolt"},
 	// Only to know whether logs go to a person.
 	"golang.org/x/term": {"cmd/dancer", "runtime"},
 	"golang.org/x/time": {"runtime/web", "mesh/mqtt", "mesh/gossip"},
@@ -230,7 +230,8 @@ func complaints(name, imported string) (all []string) {
 	if slices.Contains(adapters, name) && strings.HasPrefix(own, "runtime") && isOwn {
 		say("wiring knows adapters, never the other way round")
 	}
-	if imported == "runtime" && name != "runtime/spine" && name != "hal/haltest" && name != "runtime/replay" { // a replay counts the processors
+	// A replay counts the processors; memory finds the spine's code for it.
+	if imported == "runtime" && !slices.Contains([]string{"runtime/spine", "runtime/memory", "runtime/replay", "hal/haltest"}, name) {
 		say("only the spine tunes Go's scheduler and collector")
 	}
 	if name == "dancer/proof" && own == "partner" {

@@ -180,7 +180,7 @@ func TestFiguresMemory(t *testing.T) {
 	w := figures(t)
 	b := newBenchRobot(w, "memory-bot", brokerOff)
 	p := b.run()
-	time.Sleep(10 * time.Second)
+	time.Sleep(60 * time.Second) // the brain has given back what its start needed, and taken again what it needs
 	for _, process := range []struct {
 		name string
 		pid  int

@@ -138,6 +138,7 @@ func (b *brain) run(ctx context.Context, events io.Writer) error {
 	g.run("publish", b.publish)
 	g.run("markers", b.markers.run)
 	g.optional("page", b.page.run, b.log)
+	g.optional("a smaller memory", b.giveBack, b.log)
 	if b.mail.client != nil {
 		g.optional("mqtt", b.mail.client.Run, b.log)
 	}

@@ -86,7 +86,7 @@ func topKeys(path string, data []byte) []string {
 		return keys
 	}
 	for line := range strings.Lines(string(data)) {
-		if name, _, ok := strings.Cut(line, ":"); ok && identifierPattern.MatchString(name) {
+		if name, _, ok := strings.Cut(line, ":"); ok && isIdentifier(name) {
 			keys = append(keys, name)
 		}
 	}

@@ -126,12 +126,23 @@ func (k keys) text(name, otherwise string) string {
 	return n.text
 }
 
-var namePattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$`)
+// namePattern is what isName checks, for the schema. As a regular expression its
+// counted part is compiled 62 times over, at every start of the program.
+const namePattern = `^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$`
+
+func isName(text string) bool {
+	return text != "" && len(text) <= 63 && isAlphanumeric(text[0]) &&
+		strings.Trim(text, alphanumeric+"_.-") == ""
+}
+
+const alphanumeric = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+
+func isAlphanumeric(c byte) bool { return strings.IndexByte(alphanumeric, c) >= 0 }
 
 // name gives a key's text where it becomes part of a topic or a file name.
 func (k keys) name(name, otherwise string) string {
 	text := k.text(name, otherwise)
-	if text != otherwise && !namePattern.MatchString(text) {
+	if text != otherwise && !isName(text) {
 		k.fault(name, "use letters, digits, dots, dashes and underscores, up to 63, and start with a letter or digit", "%s %q cannot be used", name, text)
 		return otherwise
 	}

@@ -55,7 +55,7 @@ func objectSchema(s *section) object {
 }
 
 func mapOf(value object) object {
-	return object{"type": "object", "propertyNames": object{"pattern": identifierPattern.String()}, "additionalProperties": value}
+	return object{"type": "object", "propertyNames": object{"pattern": identifierPattern}, "additionalProperties": value}
 }
 
 func pair() object {
@@ -69,7 +69,7 @@ func fieldSchema(f *field) object {
 	switch f.form {
 	case formName:
 		// A name that is written without quotes may be a number to YAML.
-		return object{"type": []string{"string", "number"}, "pattern": namePattern.String()}
+		return object{"type": []string{"string", "number"}, "pattern": namePattern}
 	case formBool:
 		return object{"type": "boolean"}
 	case formNumber:

@@ -4,14 +4,19 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"regexp"
 	"strings"
 
 	"dancer/boards"
 	"dancer/hal"
 )
 
-var identifierPattern = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_]{0,63}$`)
+// identifierPattern is what isIdentifier checks, for the schema.
+const identifierPattern = `^[A-Za-z][A-Za-z0-9_]{0,63}$`
+
+func isIdentifier(text string) bool {
+	return text != "" && len(text) <= 64 && isAlphanumeric(text[0]) && text[0] > '9' &&
+		strings.Trim(text, alphanumeric+"_") == ""
+}
 
 // reserved words of the expression language and of settings.
 var reserved = map[string]bool{
@@ -24,7 +29,7 @@ var reserved = map[string]bool{
 func (l *loader) identifier(key *node, what string) bool {
 	name := key.text
 	switch {
-	case !identifierPattern.MatchString(name):
+	case !isIdentifier(name):
 		l.faultf(key, "use letters, digits and underscores, up to 64, and start with a letter", "%s name %q cannot be used", what, name)
 	case reserved[name] && what != "port":
 		l.faultf(key, "choose another name: expressions use this one", "%s name %s is reserved", what, name)

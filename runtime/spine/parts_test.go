@@ -6,7 +6,6 @@ import (
 	"math"
 	"os"
 	"os/exec"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -35,27 +34,6 @@ func TestFormat(t *testing.T) {
 		if n := testing.AllocsPerRun(10, func() { f.append(buffer, c.value) }); n != 0 {
 			t.Errorf("%q: %v allocations", c.format, n)
 		}
-	}
-}
-
-func TestCleanMappings(t *testing.T) {
-	const smaps = `00400000-00401000 r--p 00000000 fe:00 1 /usr/bin/dancer
-Private_Dirty:         0 kB
-Anonymous:             0 kB
-00401000-00500000 r-xp 00001000 fe:00 1 /usr/bin/dancer
-Private_Dirty:         0 kB
-Swap:                  0 kB
-00600000-00601000 r--p 00000000 fe:00 2 /lib/relro.so
-Private_Dirty:         4 kB
-Anonymous:             4 kB
-00700000-00701000 rw-p 00000000 fe:00 1 /usr/bin/dancer
-Private_Dirty:         0 kB
-7fff0000-7fff1000 r-xp 00000000 00:00 0 [vdso]
-Private_Dirty:         0 kB
-`
-	want := []mapping{{0x400000, 0x401000}, {0x401000, 0x500000}}
-	if got := cleanMappings(strings.NewReader(smaps)); !slices.Equal(got, want) {
-		t.Errorf("%x, want %x", got, want)
 	}
 }
 

@@ -1,18 +1,22 @@
 package spine
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"runtime"
 	"runtime/debug"
-	"strconv"
-	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"dancer/hal"
+	"dancer/hal/gpio"
+	"dancer/hal/serial"
+	"dancer/reflex"
+	"dancer/reflex/program"
+	"dancer/runtime/link"
+	"dancer/runtime/memory"
 )
 
 // priority of the loop's thread, 1 to 99. Above threaded interrupt handlers
@@ -63,12 +67,12 @@ func tune(log *slog.Logger) (undo func()) {
 	}
 }
 
-// lockMemory locks what is touched from now on. Pages of the program that only
-// the start needed are let go first, and huge pages are off: both would be
-// locked too.
+// lockMemory locks what is touched from now on. What only the start needed is
+// given back first, and huge pages are off: both would be locked too.
 func lockMemory(log *slog.Logger) bool {
 	_ = unix.Prctl(unix.PR_SET_THP_DISABLE, 1, 0, 0, 0) // a kernel without them has nothing to turn off
-	dropProgramPages()
+	code := loopCode()
+	_ = memory.GiveBack() // it only saves memory
 	err := errLimit
 	if mayLock() {
 		err = unix.Mlockall(unix.MCL_CURRENT | unix.MCL_FUTURE | unix.MCL_ONFAULT)
@@ -78,7 +82,13 @@ func lockMemory(log *slog.Logger) bool {
 			"cause", err, "cure", "systemd: LimitMEMLOCK=infinity, or: sudo setcap cap_sys_nice,cap_ipc_lock+ep "+programPath())
 		return false
 	}
+	_ = code.Prefault() // a kernel before 5.14 maps it as it runs
 	return true
+}
+
+// loopCode is the code that stands between an input and an output.
+func loopCode() memory.Code {
+	return memory.FindCode(lockMemory, link.NewEnds, hal.NewFramer, reflex.NewTable, program.Invalid, gpio.RequestOutputs, serial.New)
 }
 
 // errLimit is why memory is better not locked: under a small limit every later
@@ -96,59 +106,6 @@ func mayLock() bool {
 	everything := &unix.Rlimit{Cur: unix.RLIM_INFINITY, Max: unix.RLIM_INFINITY}
 	return unix.Setrlimit(unix.RLIMIT_MEMLOCK, everything) == nil ||
 		unix.Getrlimit(unix.RLIMIT_MEMLOCK, &limit) == nil && limit.Cur >= 1<<30
-}
-
-// dropProgramPages lets go of the clean pages of files that are mapped read
-// only: they come back from the page cache when they are touched.
-func dropProgramPages() {
-	f, err := os.Open("/proc/self/smaps")
-	if err != nil {
-		return // it only saves memory
-	}
-	defer f.Close()
-	for _, m := range cleanMappings(f) {
-		_, _, _ = unix.Syscall(unix.SYS_MADVISE, m.from, m.to-m.from, unix.MADV_DONTNEED)
-	}
-}
-
-// mapping is a range of addresses.
-type mapping struct{ from, to uintptr }
-
-// cleanMappings picks the private, read-only mappings of files out of an smaps
-// file, but for those with a page that was written before it was made read only
-// (a dynamic linker does that): such a page would not come back as it was.
-func cleanMappings(smaps io.Reader) []mapping {
-	var found []mapping
-	candidate := false
-	for lines := bufio.NewScanner(smaps); lines.Scan(); {
-		fields := strings.Fields(lines.Text())
-		switch {
-		case len(fields) == 0:
-		case !strings.HasSuffix(fields[0], ":"):
-			var m mapping
-			if m, candidate = fileMapping(fields); candidate {
-				found = append(found, m)
-			}
-		case candidate && len(fields) > 1 && fields[1] != "0" &&
-			(fields[0] == "Private_Dirty:" || fields[0] == "Anonymous:" || fields[0] == "Swap:"):
-			found, candidate = found[:len(found)-1], false
-		}
-	}
-	return found
-}
-
-// fileMapping reads the first line of a mapping.
-func fileMapping(fields []string) (mapping, bool) {
-	if len(fields) < 6 || !strings.HasPrefix(fields[5], "/") || fields[1] != "r-xp" && fields[1] != "r--p" {
-		return mapping{}, false
-	}
-	low, high, _ := strings.Cut(fields[0], "-")
-	from, err1 := strconv.ParseUint(low, 16, strconv.IntSize)
-	to, err2 := strconv.ParseUint(high, 16, strconv.IntSize)
-	if err1 != nil || err2 != nil || to <= from {
-		return mapping{}, false
-	}
-	return mapping{uintptr(from), uintptr(to)}, true
 }
 
 // panicError is what a panic in one of the spine's goroutines becomes, after
