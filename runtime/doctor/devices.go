@@ -24,9 +24,15 @@ func (m *Machine) serialPorts() []string {
 	return ports
 }
 
-// lookSerial: whose the serial ports are.
+// lookSerial: whose the serial ports are. A console's belongs to the login, which
+// takes it back at every start: serial-console says what to do about that.
 func (m *Machine) lookSerial(context.Context) ([]Finding, error) {
-	return m.lookPermissions("serial-permission", "no serial port", "a robot cannot open its port", m.serialPorts())
+	consoles, err := m.consoles()
+	if err != nil {
+		consoles = nil // serial-console says so
+	}
+	ports := slices.DeleteFunc(m.serialPorts(), func(port string) bool { return slices.Contains(consoles, port) })
+	return m.lookPermissions("serial-permission", "no serial port that robots use", "a robot cannot open its port", ports)
 }
 
 // lookChips: whose the GPIO chips are. Links are other names of the same chip.

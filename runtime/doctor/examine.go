@@ -109,19 +109,30 @@ func inspect(ctx context.Context, checks []check) []Finding {
 	}
 	var findings []Finding
 	for i, c := range checks {
-		r := started[i]
-		select {
-		case o := <-r.done:
-			findings = append(findings, o.findings...)
-			if o.err != nil {
-				findings = append(findings, couldNotLook(c.id, o.err))
-			}
-		case <-r.ctx.Done():
-			findings = append(findings, couldNotLook(c.id, fmt.Errorf("no answer: %w", context.Cause(r.ctx))))
+		o := await(started[i].ctx, started[i].done)
+		started[i].cancel()
+		findings = append(findings, o.findings...)
+		if o.err != nil {
+			findings = append(findings, couldNotLook(c.id, o.err))
 		}
-		r.cancel()
 	}
 	return findings
+}
+
+// await takes an outcome that is there even when the time is up: while an
+// earlier check was waited for, the deadlines of all went on.
+func await(ctx context.Context, done <-chan outcome) outcome {
+	select {
+	case o := <-done:
+		return o
+	case <-ctx.Done():
+	}
+	select {
+	case o := <-done:
+		return o
+	default:
+		return outcome{err: fmt.Errorf("no answer: %w", context.Cause(ctx))}
+	}
 }
 
 // safely keeps a panic of one check from taking the others with it.

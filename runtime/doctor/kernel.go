@@ -52,7 +52,7 @@ func (m *Machine) lookPreemption(context.Context) ([]Finding, error) {
 	f.Severity = Warning
 	f.Why = "a long system call of any program keeps a reflex waiting, for milliseconds on a busy machine"
 	if dynamic {
-		f.Cure = "echo full | sudo tee /sys/kernel/debug/sched/preempt   # until the next boot; for good: preempt=full on the kernel's command line"
+		f.Cure = "sudo mount -t debugfs none /sys/kernel/debug 2>/dev/null; echo full | sudo tee /sys/kernel/debug/sched/preempt   # until the next boot; for good: preempt=full on the kernel's command line"
 	}
 	return one(f)
 }
