@@ -319,7 +319,7 @@ func (m *Machine) lookBroker(ctx context.Context, r *Robot) ([]Finding, error) {
 	ctx, cancel := context.WithTimeout(ctx, brokerLimit)
 	defer cancel()
 	if err := m.System.Reach(ctx, b); err != nil {
-		f.Found = err.Error()
+		f.Found = strings.TrimSuffix(err.Error(), " trying again") // a robot does, the doctor does not
 		return one(f)
 	}
 	f = ok(id, "answers and lets the robot in")

@@ -87,7 +87,7 @@ func lookLine(l boards.Line) (Line, error) {
 // reach connects and logs in, once, with neither a presence nor a last will:
 // the broker's other clients see nothing of it.
 func reach(ctx context.Context, b Broker) error {
-	o := mqtt.Options{Broker: b.URL, ClientID: fmt.Sprintf("dancer-doctor-%d", os.Getpid()), Username: b.Username, GiveUpWhenRefused: true}
+	o := mqtt.Options{Broker: b.URL, ClientID: fmt.Sprintf("dancer-doctor-%d", os.Getpid()), Username: b.Username}
 	var err error
 	if o.Password, err = password(b.PasswordFile); err != nil {
 		return err
@@ -95,25 +95,7 @@ func reach(ctx context.Context, b Broker) error {
 	if o.TLS, err = trust(b); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	connected, failed := false, error(nil) // both written by Run's goroutine, which is this one
-	o.OnConnected = func() { connected = true; cancel() }
-	o.OnLost = func(err error) { failed = err; cancel() }
-	client, err := mqtt.New(o)
-	if err != nil {
-		return err
-	}
-	err = client.Run(ctx)
-	switch {
-	case connected:
-		return nil
-	case failed != nil:
-		return failed
-	case err != nil:
-		return err
-	}
-	return fmt.Errorf("broker %s: no answer: %w", b.URL, context.Cause(ctx))
+	return mqtt.Try(ctx, o)
 }
 
 func password(file string) (string, error) {
