@@ -104,8 +104,9 @@ func (m *Machine) rivals(p *config.Port, device string) []Finding {
 		say(Fault, "is the kernel's console", "kernel messages and a login go to the robot's hardware, and the login eats its readings", m.consoleCure(device))
 	}
 	held, hidden := m.holders(device)
+	self, _ := m.read("proc/self/comm") // the program may have another name than dancer, such as dancer-linux-arm64
 	for _, h := range held {
-		if h.name == "dancer" {
+		if h.name == "dancer" || h.name == self {
 			say(OK, fmt.Sprintf("a robot that runs has it (process %d)", h.pid), "", "")
 			continue
 		}
