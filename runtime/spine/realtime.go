@@ -31,16 +31,25 @@ const heapLimit = 64 << 20
 // madeRealTime gives the calling thread SCHED_FIFO. Threads and processes that
 // come from it do not inherit that.
 func madeRealTime(log *slog.Logger) bool {
-	attr := &unix.SchedAttr{
-		Size: unix.SizeofSchedAttr, Policy: unix.SCHED_FIFO, Priority: priority, Flags: unix.SCHED_FLAG_RESET_ON_FORK,
-	}
-	err := unix.SchedSetAttr(0, attr, 0)
+	err := unix.SchedSetAttr(0, realTimeAttributes(), 0)
 	if err == nil {
 		return true
 	}
 	log.Warn("no real-time priority: reflexes are up to 4 ms late on a busy machine",
-		"cause", err, "cure", "systemd: LimitRTPRIO=50, or: sudo setcap cap_sys_nice,cap_ipc_lock+ep "+programPath())
+		"cause", err, "cure", privilegeCure("LimitRTPRIO=50"))
 	return false
+}
+
+func realTimeAttributes() *unix.SchedAttr {
+	return &unix.SchedAttr{
+		Size: unix.SizeofSchedAttr, Policy: unix.SCHED_FIFO, Priority: priority, Flags: unix.SCHED_FLAG_RESET_ON_FORK,
+	}
+}
+
+// privilegeCure says what grants a privilege, and who knows what else this
+// machine lacks.
+func privilegeCure(unit string) string {
+	return "systemd: " + unit + ", or: sudo setcap cap_sys_nice,cap_ipc_lock+ep " + programPath() + "; dancer doctor says what else this machine lacks"
 }
 
 func programPath() string {
@@ -79,7 +88,7 @@ func lockMemory(log *slog.Logger) bool {
 	}
 	if err != nil {
 		log.Warn("memory is not locked: a reflex can wait for the disk when memory is short",
-			"cause", err, "cure", "systemd: LimitMEMLOCK=infinity, or: sudo setcap cap_sys_nice,cap_ipc_lock+ep "+programPath())
+			"cause", err, "cure", privilegeCure("LimitMEMLOCK=infinity"))
 		return false
 	}
 	_ = code.Prefault() // a kernel before 5.14 maps it as it runs
