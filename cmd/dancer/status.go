@@ -54,6 +54,9 @@ func printStatus(cmd *cobra.Command, s web.Status) error {
 		{"questions", fmt.Sprintf("%d open", s.Open)},
 		{"outbox", fmt.Sprintf("%d messages wait for an answer", s.Outbox)},
 	}
+	if s.Recording != nil {
+		rows = append(rows, [2]string{"recording", recordingWords(s.Recording)})
+	}
 	for _, problem := range s.Problems {
 		rows = append(rows, [2]string{"problem", problem})
 	}
@@ -63,4 +66,16 @@ func printStatus(cmd *cobra.Command, s web.Status) error {
 		}
 	}
 	return nil
+}
+
+// recordingWords says in a line how a robot's recording goes.
+func recordingWords(r *web.Recording) string {
+	text := fmt.Sprintf("%d messages, sealed %d times", r.Messages, r.Sealed)
+	if r.Lost > 0 {
+		text += fmt.Sprintf(", %d missing", r.Lost)
+	}
+	if r.Stopped {
+		text += ", stopped"
+	}
+	return text
 }

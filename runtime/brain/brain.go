@@ -37,31 +37,33 @@ type Config struct {
 // brain is the running process. The fields above the line are set once; the
 // decision goroutine owns those below it.
 type brain struct {
-	robot    *config.Robot
-	manual   *dancer.Manual
-	ends     *link.Ends
-	version  string
-	rollouts int
-	seedBase uint64
-	log      *slog.Logger
-	clock    func() time.Duration // the robot's monotonic clock, the one of the spine's time stamps
-	wall     func() time.Time     // for displays and ids alone
-	ids      *mesh.IDs
-	hub      *hub
-	archive  *archive
-	mail     *mail
-	cell     atomic.Pointer[gossip.Gossip] // nil: going on without the cell
-	page     *page
-	requests *requests
-	markers  *markers
-	recorder *record.Recorder // nil: nothing is recorded
-	meter    meter
-	calls    chan func(*brain)
-	outgoing chan posting
-	changed  chan struct{}
-	last     atomic.Pointer[dancer.Decision]
-	overruns atomic.Uint64
-	traces   [traceBatch]link.Trace // of the goroutine that takes the spine's events
+	robot        *config.Robot
+	manual       *dancer.Manual
+	ends         *link.Ends
+	version      string
+	rollouts     int
+	seedBase     uint64
+	log          *slog.Logger
+	clock        func() time.Duration // the robot's monotonic clock, the one of the spine's time stamps
+	wall         func() time.Time     // for displays and ids alone
+	ids          *mesh.IDs
+	hub          *hub
+	archive      *archive
+	mail         *mail
+	cell         atomic.Pointer[gossip.Gossip] // nil: going on without the cell
+	page         *page
+	requests     *requests
+	markers      *markers
+	recorder     *record.Recorder // nil: nothing is recorded
+	meter        meter
+	calls        chan func(*brain)
+	outgoing     chan posting
+	changed      chan struct{}
+	last         atomic.Pointer[dancer.Decision]
+	overruns     atomic.Uint64
+	decided      atomic.Uint64 // for /metrics, like
+	incomparable atomic.Uint64
+	traces       [traceBatch]link.Trace // of the goroutine that takes the spine's events
 
 	partner  partner.Partner
 	question *dancer.Question

@@ -130,4 +130,14 @@ func TestModelErrorWidensAndIsTold(t *testing.T) {
 	if n := len(r.events("model")); n > 3 {
 		t.Errorf("told %d times", n)
 	}
+	text := r.text("/metrics")
+	for _, want := range []string{
+		"# TYPE dancer_decisions_total counter\n", "# TYPE dancer_decision_confidence_ratio gauge\n",
+		"dancer_model_widened{signal=\"gas\"} 1\n", "# TYPE dancer_model_capped_total counter\n",
+		"# TYPE dancer_recording_messages_total counter\n", "dancer_recording_lost_total 0\n", "dancer_recording_stopped 0\n",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("/metrics has no %q:\n%s", want, text)
+		}
+	}
 }

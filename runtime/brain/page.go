@@ -50,6 +50,7 @@ func (p *page) run(ctx context.Context) error {
 	}
 	options := web.ServerOptions{Address: robot.Listen, Certificate: robot.Certificate, Key: robot.Key, Log: p.b.log}
 	options.Backend, options.Hub, options.Now = p, p.hub, p.b.wall
+	options.Registry = p.b.newRegistry()
 	if robot.TokenFile != "" {
 		token, err := os.ReadFile(robot.TokenFile)
 		if err != nil {
@@ -185,6 +186,9 @@ func (p *page) Status() web.Status {
 	p.mutex.Lock()
 	s.Open = p.register.OpenCount()
 	p.mutex.Unlock()
+	if f, ok := p.b.recorder.Figures(); ok {
+		s.Recording = &web.Recording{Messages: f.Messages, Lost: f.Lost + p.b.ends.Segment.TracesLost(), Sealed: f.Sealed, Stopped: f.Stopped}
+	}
 	return s
 }
 

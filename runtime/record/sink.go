@@ -100,7 +100,11 @@ func (s *sink) put(topic int, at time.Duration, data []byte) {
 		s.missed++
 		return
 	}
-	s.check(at, s.file.Write(topic, s.r.config.Header.LogTime(at), data))
+	err := s.file.Write(topic, s.r.config.Header.LogTime(at), data)
+	if err == nil {
+		s.r.written.Add(1)
+	}
+	s.check(at, err)
 }
 
 // sync puts everything so far on the disk.
@@ -157,6 +161,7 @@ func (s *sink) seal(now time.Duration, cause string) {
 		s.log.Error("seal recording", "cause", cause, "error", err)
 		return
 	}
+	s.r.sealed.Add(1)
 	s.log.Info("sealed", "cause", cause, "folder", folder)
 	if lost := s.ring.SealsLost(); lost != s.seals {
 		s.seals = lost

@@ -46,7 +46,7 @@ type Count struct {
 
 // Report is what a replay found.
 type Report struct {
-	Result      string        `json:"result"` // identical | differs
+	Result      string        `json:"result"` // identical | differs | nothing (no decision to replay)
 	Files       int           `json:"files"`
 	Robot       string        `json:"robot"`
 	Recorded    string        `json:"recorded_by"` // version of the program
@@ -98,6 +98,7 @@ func Run(ctx context.Context, paths []string, o Options) (*Report, error) {
 	}
 	r.report.Speed = r.report.Duration.Seconds() / max(r.report.Took.Seconds(), 1e-9)
 	if r.report.Decisions.Replayed == 0 {
+		r.report.Result = "nothing"
 		return r.report, fmt.Errorf("%w: there is no decision in %s", ErrNothing, paths[0])
 	}
 	return r.report, nil
