@@ -93,8 +93,8 @@ type Status struct {
 	Agents    int           `json:"agents"`
 	Alive     int           `json:"alive"`
 	Open      int           `json:"open_escalations"`
-	Outbox    int           `json:"outbox"`             // messages that wait for a robot's or the conductor's ack
-	Watchers  int           `json:"watchers"`           // open event streams; filled in by the handler
+	Outbox    int           `json:"outbox"`              // messages that wait for a robot's or the conductor's ack
+	Watchers  int           `json:"watchers"`            // open event streams; filled in by the handler
 	Recording *Recording    `json:"recording,omitempty"` // robot: how its recording goes; none: nothing is recorded
 	Problems  []string      `json:"problems,omitempty"`  // what is wrong now, in plain words with a cure
 }

@@ -77,6 +77,7 @@ function chips(agent) {
   list.push(chip(modes[state.mode] ?? "warn", state.mode));
   if (state.lease !== "live") list.push(chip(state.lease === "expired" ? "bad" : "plain", `lease ${state.lease}`));
   else list.push(chip("plain", "lease live"));
+  if (state.recording === "stopped") list.push(chip("bad", "recording stopped"));
   for (const latch of state.latches ?? []) list.push(chip("bad", `latch: ${words(latch)}`));
   for (const reflex of state.reflexes ?? []) list.push(chip("warn", `reflex: ${words(reflex)}`));
   for (const signal of state.invalid ?? []) list.push(chip("bad", `${words(signal)} invalid`));
@@ -123,6 +124,7 @@ function facts(box, agent) {
   if (state) {
     for (const [port, frames] of entries(state.frames)) rows.push([`frames on ${words(port)}`, String(frames)]);
     for (const m of (state.model ?? []).slice(0, 32)) rows.push([`model of ${words(m.signal)}`, modelError(m)]);
+    if (state.recording) rows.push(["recording", words(state.recording)]);
     if (state.calibrated_by) rows.push(["confidence rests on", `${state.calibrated_by} outcomes`]);
     rows.push(["outbox", String(state.outbox ?? 0)], ["brain restarts", String(state.brain_restarts ?? 0)], ["version", state.version || "–"],
       ["manual", String(state.manual ?? "").replace("sha256:", "").slice(0, 12) || "–"], ["state sent", time(state.at)]);
