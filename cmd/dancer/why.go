@@ -88,6 +88,9 @@ func (o *whyFlags) whyOfFile(cmd *cobra.Command, args []string) error {
 	var p partner.Partner
 	decide := func(in dancer.Input) dancer.Decision { return dancer.Decide(robot.Manual, in, p.Corners, p.Forecast) }
 	all, left, err := dancer.Counterfactuals(robot.Manual, &d, decide, func() bool { return cmd.Context().Err() == nil })
+	if errors.Is(err, dancer.ErrOtherManual) {
+		err = fmt.Errorf("%w: give --config the robot.yaml of that time, with its manual", err)
+	}
 	return o.print(cmd, record, &d, &web.Why{Decision: d.ID, Manual: robot.Manual.Hash, Counterfactuals: all, LeftOut: left}, err)
 }
 

@@ -37,33 +37,35 @@ type Config struct {
 // brain is the running process. The fields above the line are set once; the
 // decision goroutine owns those below it.
 type brain struct {
-	robot        *config.Robot
-	manual       *dancer.Manual
-	ends         *link.Ends
-	version      string
-	rollouts     int
-	seedBase     uint64
-	log          *slog.Logger
-	clock        func() time.Duration // the robot's monotonic clock, the one of the spine's time stamps
-	wall         func() time.Time     // for displays and ids alone
-	ids          *mesh.IDs
-	hub          *hub
-	archive      *archive
-	mail         *mail
-	cell         atomic.Pointer[gossip.Gossip] // nil: going on without the cell
-	page         *page
-	requests     *requests
-	markers      *markers
-	recorder     *record.Recorder // nil: nothing is recorded
-	meter        meter
-	calls        chan func(*brain)
-	outgoing     chan posting
-	changed      chan struct{}
-	last         atomic.Pointer[dancer.Decision]
-	overruns     atomic.Uint64
+	robot    *config.Robot
+	manual   *dancer.Manual
+	ends     *link.Ends
+	version  string
+	rollouts int
+	seedBase uint64
+	log      *slog.Logger
+	clock    func() time.Duration // the robot's monotonic clock, the one of the spine's time stamps
+	wall     func() time.Time     // for displays and ids alone
+	ids      *mesh.IDs
+	hub      *hub
+	archive  *archive
+	mail     *mail
+	cell     atomic.Pointer[gossip.Gossip] // nil: going on without the cell
+	page     *page
+	requests *requests
+	markers  *markers
+	recorder *record.Recorder // nil: nothing is recorded
+	meter    meter
+	calls    chan func(*brain)
+	outgoing chan posting
+	changed  chan struct{}
+	last     atomic.Pointer[dancer.Decision]
+	overruns atomic.Uint64
+	traces   [traceBatch]link.Trace // of the goroutine that takes the spine's events
+
+	mailed       eventLimit    // of events to the conductor
 	decided      atomic.Uint64 // for /metrics, like
 	incomparable atomic.Uint64
-	traces       [traceBatch]link.Trace // of the goroutine that takes the spine's events
 
 	partner  partner.Partner
 	question *dancer.Question
@@ -163,18 +165,23 @@ func (b *brain) writeEvents(w io.Writer) *sync.WaitGroup {
 	return &done
 }
 
-// emit tells an event to the stream, the page and, where others want to know,
-// the broker.
+// emit records an event of the brain and tells it.
 func (b *brain) emit(kind string, body any) {
+	b.recorder.Event(kind, b.clock(), body)
+	b.tell(kind, body)
+}
+
+// tell tells an event to the stream, the page and, where others want to know, the
+// broker. It waits for none of them.
+func (b *brain) tell(kind string, body any) {
 	if err := b.hub.emit(kind, body); err != nil {
 		b.log.Error("encode event", "kind", kind, "error", err)
 		return
 	}
-	b.recorder.Event(kind, b.clock(), body)
 	if b.page != nil {
 		b.page.publish(kind, body)
 	}
-	if b.mail != nil && toldToConductor(kind) {
+	if b.mail != nil && toldToConductor(kind) && b.mailed.allow(b.clock()) {
 		b.mail.tell(context.Background(), mesh.KindEvent, false, web.Event{At: b.wall().UTC(), Kind: kind, Agent: b.robot.Name, Data: encode(body)})
 	}
 }

@@ -149,6 +149,9 @@ func (r *run) begin(f *file) error {
 	h := &f.recording.Header
 	loaded, problems := config.LoadRecorded(record.RobotFile, robot, manual, h.Board)
 	if err := problems.Err(); err != nil {
+		if r.options.Manual != nil && r.options.Robot == nil {
+			err = fmt.Errorf("%w\nthe manual was held against the robot.yaml in the recording; where its signals and outputs are others, give --robot too", err)
+		}
 		return err
 	}
 	r.robot, r.other = loaded, loaded.Manual.Hash != h.Manual || r.options.Robot != nil
