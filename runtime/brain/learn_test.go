@@ -132,6 +132,7 @@ func TestModelErrorWidensAndIsTold(t *testing.T) {
 	}
 	text := r.text("/metrics")
 	for _, want := range []string{
+		"dancer_agents_alive 1\n", // itself, though its mesh is off
 		"# TYPE dancer_decisions_total counter\n", "# TYPE dancer_decision_confidence_ratio gauge\n",
 		"dancer_model_widened{signal=\"gas\"} 1\n", "# TYPE dancer_model_capped_total counter\n",
 		"# TYPE dancer_recording_messages_total counter\n", "dancer_recording_lost_total 0\n", "dancer_recording_stopped 0\n",

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -84,7 +85,10 @@ func (p *page) watchMembers(ctx context.Context) {
 }
 
 func (p *page) membersChanged() {
-	members := p.b.members()
+	members, own := p.b.members(), p.b.robot.Name
+	if !slices.ContainsFunc(members, func(m conductor.Member) bool { return m.Name == own }) {
+		members = append(members, conductor.Member{Name: own, Alive: true}) // it serves this page, with a mesh or without
+	}
 	p.mutex.Lock()
 	effects := p.register.Members(p.moment(), p.b.robot.Cell, members)
 	p.mutex.Unlock()
