@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -139,6 +140,18 @@ func TestModelErrorWidensAndIsTold(t *testing.T) {
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("/metrics has no %q:\n%s", want, text)
+		}
+	}
+	page, err := os.ReadFile("../../docs/http-api.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, found := range regexp.MustCompile(`(?m)^# TYPE (\S+) (\S+)$`).FindAllStringSubmatch(text, -1) {
+		if !bytes.Contains(page, []byte("`"+found[1]+"`")) {
+			t.Errorf("docs/http-api.md does not have the metric %s", found[1])
+		}
+		if (found[2] == "counter") != strings.HasSuffix(found[1], "_total") {
+			t.Errorf("the metric %s is a %s", found[1], found[2])
 		}
 	}
 }
