@@ -227,3 +227,18 @@ func BenchmarkCounterfactuals(b *testing.B) {
 	}
 	b.ReportMetric(float64(made), "decisions/op")
 }
+
+// TestCounterfactualOfABaseline: a robot whose manual names what not acting means
+// does not "go on".
+func TestCounterfactualOfABaseline(t *testing.T) {
+	m := museumFromTable(t)
+	m.Baseline = "halt"
+	d := decider(m)(parseInput(t, m, []string{"range=5 smoke=10 people=1 | drive=0.5 brake=0 extinguisher=0"}))
+	said := ""
+	for _, c := range counterfactuals(t, m, &d) {
+		said += c.Words + "\n"
+	}
+	if !strings.Contains(said, "it would not act (halt)") || strings.Contains(said, "go on as now") {
+		t.Errorf("with the baseline halt it says\n%s", said)
+	}
+}

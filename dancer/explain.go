@@ -9,7 +9,7 @@ import (
 // forecast for every option: one line a fact, for a safety engineer who was not
 // there.
 func (d Decision) Explain() []string {
-	lines := []string{"decision " + orDash(d.ID) + " of " + orDash(d.Robot) + " at " + seconds(d.Monotonic) +
+	lines := []string{"decision " + orDash(d.ID) + " of " + orDash(d.Robot) + " at " + d.moment() +
 		" by tier " + strconv.Itoa(d.Tier) + ": " + d.outcomeWords() + ", option " + d.Verdict.Option}
 	lines = append(lines, d.runningLine())
 	for _, why := range d.Verdict.Why {
@@ -33,6 +33,14 @@ func (d Decision) Explain() []string {
 		again += ", cut short after " + strconv.Itoa(d.Completed)
 	}
 	return append(lines, again)
+}
+
+// moment is the time for people, and the robot's own, which the record goes by.
+func (d *Decision) moment() string {
+	if d.At.IsZero() {
+		return seconds(d.Monotonic)
+	}
+	return d.At.UTC().Format("2006-01-02 15:04:05.000 UTC") + " (" + seconds(d.Monotonic) + " on its clock)"
 }
 
 func (d *Decision) runningLine() string {

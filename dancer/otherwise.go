@@ -12,7 +12,7 @@ func (c *Counterfactual) explain(s *search, ranged bool) string {
 	case c.Decisions == 0:
 		return "there was no time to look into " + c.Signal
 	case !s.valid():
-		return c.ifValid()
+		return c.ifValid(s)
 	}
 	if c.Below == nil && c.Above == nil {
 		return "no value of " + c.Signal + " " + c.limits(c.Ranges[0].From, c.Ranges[len(c.Ranges)-1].To) + " would change it" + c.unfinished()
@@ -25,7 +25,7 @@ func (c *Counterfactual) explain(s *search, ranged bool) string {
 		if text != "" {
 			text += "; "
 		}
-		text += "if " + c.Signal + " were " + c.side(change) + " (it is " + c.quantity(c.Value) + "), " + c.would(change.Option, change.Outcome)
+		text += "if " + c.Signal + " were " + c.side(change) + " (it is " + c.quantity(c.Value) + "), " + c.would(s, change.Option, change.Outcome)
 		if s.d.Verdict.Outcome == OutcomeUnderFloor && change.Outcome != OutcomeUnderFloor {
 			text += ", above every floor"
 		}
@@ -34,10 +34,10 @@ func (c *Counterfactual) explain(s *search, ranged bool) string {
 }
 
 // ifValid says what an invalid signal would have decided.
-func (c *Counterfactual) ifValid() string {
+func (c *Counterfactual) ifValid(s *search) string {
 	text := c.Signal + " is " + c.Validity + "; if it were valid"
 	if len(c.Ranges) == 1 {
-		return text + ", whatever it is, " + c.would(c.Ranges[0].Option, c.Ranges[0].Outcome) + c.unfinished()
+		return text + ", whatever it is, " + c.would(s, c.Ranges[0].Option, c.Ranges[0].Outcome) + c.unfinished()
 	}
 	for i := range c.Ranges {
 		r := &c.Ranges[i]
@@ -45,7 +45,7 @@ func (c *Counterfactual) ifValid() string {
 		if i == 0 {
 			separator = ": "
 		}
-		text += separator + c.limits(r.From, r.To) + " " + c.would(r.Option, r.Outcome)
+		text += separator + c.limits(r.From, r.To) + " " + c.would(s, r.Option, r.Outcome)
 	}
 	return text + c.unfinished()
 }
@@ -70,11 +70,13 @@ func (c *Counterfactual) side(change *CounterfactualChange) string {
 	return c.quantity(change.At)
 }
 
-func (c *Counterfactual) would(option, outcome string) string {
-	switch outcome {
-	case OutcomeHold:
+func (c *Counterfactual) would(s *search, option, outcome string) string {
+	switch {
+	case outcome == OutcomeHold && s.d.Baseline != "":
+		return "it would not act (" + option + ")"
+	case outcome == OutcomeHold:
 		return "it would go on as now (" + option + ")"
-	case OutcomeUnderFloor:
+	case outcome == OutcomeUnderFloor:
 		return "every option would be under a floor and " + option + " the least bad"
 	}
 	return option + " would be chosen"

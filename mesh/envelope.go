@@ -111,6 +111,7 @@ type State struct {
 	Model         []StateModel       `json:"model,omitempty"`         // its error, per signal that it moves; at most 32, those widened first
 	CalibratedBy  int                `json:"calibrated_by,omitempty"` // outcomes that the confidence rests on
 	Latency       *StateLatency      `json:"latency,omitempty"`       // of the spine, since its start
+	Recording     string             `json:"recording,omitempty"`     // on | stopped (the disk is full or broken); none: nothing is recorded
 	ManualHash    string             `json:"manual"`
 	Version       string             `json:"version"`
 	BrainRestarts int                `json:"brain_restarts"`

@@ -58,7 +58,7 @@ func newControl(do, short string) *cobra.Command {
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&data, "data", "", "data folder of the robot, where `dancer run` has another than the default")
+	f.StringVar(&data, "data", "", "data folder of the robot, where dancer run has another than the default")
 	f.StringVar(&by, "by", "", "who asks (default: the user of this shell)")
 	remote.flags(f)
 	if do == "clear" {

@@ -47,6 +47,15 @@ var adapters = []string{
 	"storage/bolt", "storage/segment", "storage/recording",
 }
 
+// narrow rooms see these rooms of ours and no other: a proof or a replay that
+// could reach more would not be worth what it says.
+var narrow = map[string][]string{
+	"dancer/proof":      {"dancer", "hal", "reflex", "reflex/program"},
+	"storage/recording": nil,
+	"runtime/record":    {"dancer", "hal", "reflex", "runtime/config", "runtime/link", "storage/recording"},
+	"runtime/replay":    {"dancer", "hal", "partner", "reflex", "runtime/config", "runtime/link", "runtime/record", "storage/recording"},
+}
+
 // forbiddenInPure are the ways out of a pure room.
 var forbiddenInPure = map[string]string{
 	"context":     "pure code never waits",
@@ -237,6 +246,9 @@ func complaints(name, imported string) (all []string) {
 	if name == "dancer/proof" && own == "partner" {
 		say("a proof is about the model, whoever forecasts with it: the forecast is an argument")
 	}
+	if allowed, ok := narrow[name]; ok && isOwn && !slices.Contains(allowed, own) {
+		say("this room sees " + strings.Join(append(slices.Clone(allowed), "the standard library"), ", "))
+	}
 	if own == "cmd/dancer" {
 		say("nothing imports the command line")
 	}
@@ -281,6 +293,11 @@ func TestImportRulesComplain(t *testing.T) {
 		{"storage/bolt", "go.etcd.io/bbolt", ""},
 		{"dancer/proof", module + "partner", "an argument"},
 		{"dancer/proof", module + "reflex/program", ""},
+		{"dancer/proof", module + "dancer/expr", "this room sees"},
+		{"storage/recording", module + "dancer", "this room sees"},
+		{"runtime/record", module + "partner", "this room sees"},
+		{"runtime/replay", module + "mesh", "this room sees"},
+		{"runtime/replay", module + "partner", ""},
 	} {
 		got := strings.Join(complaints(c.room, c.imported), "; ")
 		if (c.want == "") != (got == "") || !strings.Contains(got, c.want) {

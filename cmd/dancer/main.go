@@ -43,13 +43,13 @@ func main() { os.Exit(execute(newRoot())) }
 // execute runs the command line and gives the exit code. Errors of the command
 // line itself (unknown flag, missing argument) are bad usage.
 func execute(root *cobra.Command) int {
-	err := root.Execute()
+	cmd, err := root.ExecuteC()
 	if err == nil {
 		return exitDone
 	}
 	var exit exitError
 	if !errors.As(err, &exit) {
-		fmt.Fprintf(os.Stderr, "dancer: %v\n", err)
+		fmt.Fprintf(os.Stderr, "dancer: %v (usage: %s; more: %s --help)\n", err, cmd.UseLine(), cmd.CommandPath())
 		return exitUsage
 	}
 	if exit.err != nil {

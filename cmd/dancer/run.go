@@ -47,7 +47,7 @@ func newBrain() *cobra.Command {
 
 func runFlags(cmd *cobra.Command, o *runtime.Options) {
 	f := cmd.Flags()
-	f.StringVar(&o.Board, "board", "", "board, in place of the one in ROBOT.yaml (`dancer board` lists them)")
+	f.StringVar(&o.Board, "board", "", "board, in place of the one in ROBOT.yaml (see: dancer board)")
 	f.StringVar(&o.Scenario, "scenario", "", "scenario file for the simulated board, in place of the one in ROBOT.yaml")
 	f.StringVar(&o.DataDir, "data", "", "folder for what must survive (default: /var/lib/dancer/NAME as root, else ~/.local/state/dancer/NAME)")
 	f.StringVar(&o.Events, "events", "", "write one JSON object for every event to this file, or to standard output with -")

@@ -56,6 +56,9 @@ func printStatus(cmd *cobra.Command, s web.Status) error {
 		{"outbox", fmt.Sprintf("%d messages wait for an answer", s.Outbox)},
 	}
 	rows = append(rows, latencyRows(s.Latency)...)
+	if s.Recording != nil {
+		rows = append(rows, [2]string{"recording", recordingWords(s.Recording)})
+	}
 	for _, problem := range s.Problems {
 		rows = append(rows, [2]string{"problem", problem})
 	}
@@ -86,4 +89,16 @@ func latencyWords(f mesh.LatencyFigures) string {
 		return "nothing measured"
 	}
 	return fmt.Sprintf("p50 %.1f us, p99 %.1f us, p99.9 %.1f us, longest %.1f us, %d measured", f.P50US, f.P99US, f.P999US, f.MaxUS, f.Count)
+}
+
+// recordingWords says in a line how a robot's recording goes.
+func recordingWords(r *web.Recording) string {
+	text := fmt.Sprintf("%d messages, sealed %d times", r.Messages, r.Sealed)
+	if r.Lost > 0 {
+		text += fmt.Sprintf(", %d missing", r.Lost)
+	}
+	if r.Stopped {
+		text += ", stopped"
+	}
+	return text
 }

@@ -63,9 +63,12 @@ func (o *whyFlags) whyOfRobot(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
+	if err := o.explain(cmd, &d); err != nil {
+		return err
+	}
 	var why web.Why
 	err = o.robot.get(cmd.Context(), "/api/v1/decisions/"+url.PathEscape(d.ID)+"/why", &why)
-	return o.print(cmd, record, &d, &why, err)
+	return o.print(cmd, record, &why, err)
 }
 
 // whyOfFile explains a decision with the manual that made it.
@@ -85,10 +88,16 @@ func (o *whyFlags) whyOfFile(cmd *cobra.Command, args []string) error {
 	if err := problems.Err(); err != nil {
 		return exitError{exitUsage, err}
 	}
+	if err := o.explain(cmd, &d); err != nil {
+		return err
+	}
 	var p partner.Partner
 	decide := func(in dancer.Input) dancer.Decision { return dancer.Decide(robot.Manual, in, p.Corners, p.Forecast) }
 	all, left, err := dancer.Counterfactuals(robot.Manual, &d, decide, func() bool { return cmd.Context().Err() == nil })
-	return o.print(cmd, record, &d, &web.Why{Decision: d.ID, Manual: robot.Manual.Hash, Counterfactuals: all, LeftOut: left}, err)
+	if errors.Is(err, dancer.ErrOtherManual) {
+		err = fmt.Errorf("%w: give --config the robot.yaml of that time, with its manual", err)
+	}
+	return o.print(cmd, record, &web.Why{Decision: d.ID, Manual: robot.Manual.Hash, Counterfactuals: all, LeftOut: left}, err)
 }
 
 func readDecision(record []byte) (d dancer.Decision, err error) {
@@ -101,19 +110,32 @@ func readDecision(record []byte) (d dancer.Decision, err error) {
 	return d, nil
 }
 
-// print writes the record and what would have had to be different. Where that
-// cannot be said it says why not.
-func (o *whyFlags) print(cmd *cobra.Command, record []byte, d *dancer.Decision, why *web.Why, failed error) error {
+// explain writes the decision in plain words. It is there at once, while what
+// would have had to be different takes up to some seconds.
+func (o *whyFlags) explain(cmd *cobra.Command, d *dancer.Decision) error {
+	if o.asJSON {
+		return nil
+	}
+	return printLines(cmd, d.Explain())
+}
+
+// print writes what would have had to be different, and as JSON the record with
+// it. Where that cannot be said it says why not.
+func (o *whyFlags) print(cmd *cobra.Command, record []byte, why *web.Why, failed error) error {
 	if o.asJSON {
 		return printWhy(cmd, record, why, failed)
 	}
-	lines := d.Explain()
+	var lines []string
 	for _, words := range why.Words() {
 		lines = append(lines, "otherwise: "+words)
 	}
 	if failed != nil {
 		lines = append(lines, "otherwise: "+failed.Error())
 	}
+	return printLines(cmd, lines)
+}
+
+func printLines(cmd *cobra.Command, lines []string) error {
 	for _, line := range lines {
 		if _, err := fmt.Fprintln(cmd.OutOrStdout(), plain(line)); err != nil {
 			return err

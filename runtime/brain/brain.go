@@ -64,6 +64,10 @@ type brain struct {
 	overruns  atomic.Uint64
 	traces    [traceBatch]link.Trace // of the goroutine that takes the spine's events
 
+	mailed       eventLimit    // of events to the conductor
+	decided      atomic.Uint64 // for /metrics, like
+	incomparable atomic.Uint64
+
 	partner  partner.Partner
 	question *dancer.Question
 	tracker  *dancer.Tracker
@@ -164,18 +168,23 @@ func (b *brain) writeEvents(w io.Writer) *sync.WaitGroup {
 	return &done
 }
 
-// emit tells an event to the stream, the page and, where others want to know,
-// the broker.
+// emit records an event of the brain and tells it.
 func (b *brain) emit(kind string, body any) {
+	b.recorder.Event(kind, b.clock(), body)
+	b.tell(kind, body)
+}
+
+// tell tells an event to the stream, the page and, where others want to know, the
+// broker. It waits for none of them.
+func (b *brain) tell(kind string, body any) {
 	if err := b.hub.emit(kind, body); err != nil {
 		b.log.Error("encode event", "kind", kind, "error", err)
 		return
 	}
-	b.recorder.Event(kind, b.clock(), body)
 	if b.page != nil {
 		b.page.publish(kind, body)
 	}
-	if b.mail != nil && toldToConductor(kind) {
+	if b.mail != nil && toldToConductor(kind) && b.mailed.allow(b.clock()) {
 		b.mail.tell(context.Background(), mesh.KindEvent, false, web.Event{At: b.wall().UTC(), Kind: kind, Agent: b.robot.Name, Data: encode(body)})
 	}
 }

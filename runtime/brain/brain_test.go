@@ -1,6 +1,7 @@
 package brain_test
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
 	"fmt"
@@ -110,6 +111,34 @@ func TestDecisionsDriveOutputsAndAreKept(t *testing.T) {
 		if o.Option != "patrol" || len(o.Predicted) != 3 || len(o.Followed) != 3 || o.Followed[0].Worst != 10 {
 			t.Fatalf("outcome %+v: want patrol with nothing happening to anybody", o)
 		}
+	}
+}
+
+// TestPageTellsWhatTheSpineDoes: who watches the robot's page hears of its
+// reflexes and latches, as the stream of --events does.
+func TestPageTellsWhatTheSpineDoes(t *testing.T) {
+	r := start(t, gasRobot("told", "alone", "{off: true}"), gasManual, "at 3s estop = 1\n")
+	var stream *http.Response
+	r.until(20*time.Second, "the page", func() (there bool) {
+		var err error
+		stream, err = http.Get(r.page + "/api/v1/events")
+		return err == nil
+	})
+	defer stream.Body.Close()
+	missing := map[string]bool{"reflex": true, "latch": true}
+	end := time.AfterFunc(20*time.Second, func() { stream.Body.Close() })
+	defer end.Stop()
+	for lines := bufio.NewScanner(stream.Body); len(missing) > 0 && lines.Scan(); {
+		if data, ok := strings.CutPrefix(lines.Text(), "data: "); ok && strings.Contains(data, `"rule":"estop"`) {
+			var e struct{ Kind string }
+			if err := json.Unmarshal([]byte(data), &e); err != nil {
+				t.Fatal(err)
+			}
+			delete(missing, e.Kind)
+		}
+	}
+	if len(missing) > 0 {
+		t.Errorf("the page did not tell of %v", missing)
 	}
 }
 

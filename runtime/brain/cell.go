@@ -112,6 +112,9 @@ func (b *brain) problems() []string {
 	if lost := b.archive.lost.Load(); lost > 0 {
 		out = append(out, fmt.Sprintf("%d records could not be stored: look at the disk of the data folder", lost))
 	}
+	if figures, ok := b.recorder.Figures(); ok && figures.Stopped {
+		out = append(out, "recording has stopped: look at the disk of the data folder, and at the log for why; decisions and reflexes go on")
+	}
 	if lost := b.recorder.Lost() + b.ends.Segment.TracesLost(); lost > 0 {
 		out = append(out, fmt.Sprintf("%d readings and events are missing in the recording, which says where: look at the disk of the data folder", lost))
 	}

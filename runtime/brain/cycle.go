@@ -93,11 +93,20 @@ func (b *brain) cycle() {
 	b.command(&d, status.Epoch)
 	b.watchBudget(&d)
 	b.last.Store(&d)
+	b.count(&d)
 	b.record(&d, now)
 	b.recorder.Decision(&d, before)
 	for i := range changes {
 		b.recorder.Change(now, &changes[i])
 		b.ask(&changes[i], &d)
+	}
+}
+
+// count counts decisions for the metrics.
+func (b *brain) count(d *dancer.Decision) {
+	b.decided.Add(1)
+	if len(d.Verdict.Incomparable) > 0 {
+		b.incomparable.Add(1)
 	}
 }
 

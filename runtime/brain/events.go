@@ -2,6 +2,8 @@ package brain
 
 import (
 	"context"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"dancer/hal"
@@ -97,12 +99,36 @@ func (b *brain) event(e *link.Event) {
 		return
 	}
 	b.recordEvent(kind, e, body)
-	if err := b.hub.emit(kind, body); err != nil {
-		b.log.Error("encode event", "kind", kind, "error", err)
-	}
+	b.tell(kind, body)
 	if e.Kind != link.EventOverrun && e.Kind != link.EventLost {
 		b.stateChanged()
 	}
+}
+
+// mailedEvents is how many events a second go to the conductor: a contact that
+// chatters must not push the robot's state out of the queue. The stream and the
+// recording have them all.
+const mailedEvents = 50
+
+// eventLimit lets so many events a second through and counts the others.
+type eventLimit struct {
+	mutex   sync.Mutex
+	began   time.Duration
+	sent    int
+	leftOut atomic.Uint64
+}
+
+func (l *eventLimit) allow(now time.Duration) bool {
+	l.mutex.Lock()
+	defer l.mutex.Unlock()
+	if now-l.began >= time.Second {
+		l.began, l.sent = now, 0
+	}
+	if l.sent++; l.sent > mailedEvents {
+		l.leftOut.Add(1)
+		return false
+	}
+	return true
 }
 
 func (b *brain) eventBody(e *link.Event) (string, any) {

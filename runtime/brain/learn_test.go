@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -129,5 +130,28 @@ func TestModelErrorWidensAndIsTold(t *testing.T) {
 	})
 	if n := len(r.events("model")); n > 3 {
 		t.Errorf("told %d times", n)
+	}
+	text := r.text("/metrics")
+	for _, want := range []string{
+		"dancer_agents_alive 1\n", // itself, though its mesh is off
+		"# TYPE dancer_decisions_total counter\n", "# TYPE dancer_decision_confidence_ratio gauge\n",
+		"dancer_model_widened{signal=\"gas\"} 1\n", "# TYPE dancer_model_capped_total counter\n",
+		"# TYPE dancer_recording_messages_total counter\n", "dancer_recording_lost_total 0\n", "dancer_recording_stopped 0\n",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("/metrics has no %q:\n%s", want, text)
+		}
+	}
+	page, err := os.ReadFile("../../docs/http-api.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, found := range regexp.MustCompile(`(?m)^# TYPE (\S+) (\S+)$`).FindAllStringSubmatch(text, -1) {
+		if !bytes.Contains(page, []byte("`"+found[1]+"`")) {
+			t.Errorf("docs/http-api.md does not have the metric %s", found[1])
+		}
+		if (found[2] == "counter") != strings.HasSuffix(found[1], "_total") {
+			t.Errorf("the metric %s is a %s", found[1], found[2])
+		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -50,6 +51,7 @@ func (p *page) run(ctx context.Context) error {
 	}
 	options := web.ServerOptions{Address: robot.Listen, Certificate: robot.Certificate, Key: robot.Key, Log: p.b.log}
 	options.Backend, options.Hub, options.Now = p, p.hub, p.b.wall
+	options.Registry = p.b.newRegistry()
 	if robot.TokenFile != "" {
 		token, err := os.ReadFile(robot.TokenFile)
 		if err != nil {
@@ -83,7 +85,10 @@ func (p *page) watchMembers(ctx context.Context) {
 }
 
 func (p *page) membersChanged() {
-	members := p.b.members()
+	members, own := p.b.members(), p.b.robot.Name
+	if !slices.ContainsFunc(members, func(m conductor.Member) bool { return m.Name == own }) {
+		members = append(members, conductor.Member{Name: own, Alive: true}) // it serves this page, with a mesh or without
+	}
 	p.mutex.Lock()
 	effects := p.register.Members(p.moment(), p.b.robot.Cell, members)
 	p.mutex.Unlock()
@@ -186,6 +191,9 @@ func (p *page) Status() web.Status {
 	p.mutex.Lock()
 	s.Open = p.register.OpenCount()
 	p.mutex.Unlock()
+	if f, ok := p.b.recorder.Figures(); ok {
+		s.Recording = &web.Recording{Messages: f.Messages, Lost: f.Lost + p.b.ends.Segment.TracesLost(), Sealed: f.Sealed, Stopped: f.Stopped}
+	}
 	return s
 }
 

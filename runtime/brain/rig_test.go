@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -175,6 +176,21 @@ func (r *robot) get(path string, v any) error {
 	}
 	defer response.Body.Close()
 	return json.NewDecoder(response.Body).Decode(v)
+}
+
+// text gives what the robot's page answers, as it is.
+func (r *robot) text(path string) string {
+	r.t.Helper()
+	response, err := http.Get(r.page + path)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return string(body)
 }
 
 // until polls a condition that another process makes true.

@@ -32,6 +32,11 @@ func (b *brain) state() mesh.State {
 	if b.mail != nil {
 		s.Outbox = b.mail.pending()
 	}
+	if f, ok := b.recorder.Figures(); ok && f.Stopped {
+		s.Recording = "stopped"
+	} else if ok {
+		s.Recording = "on"
+	}
 	return s
 }
 

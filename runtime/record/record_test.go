@@ -160,6 +160,9 @@ func TestRecords(t *testing.T) {
 	if r.Lost() != 0 || log.String() != "" {
 		t.Errorf("%d lost; %s", r.Lost(), log)
 	}
+	if f, ok := r.Figures(); !ok || f != (Figures{Messages: 9, Queued: 1}) { // the one that came too late
+		t.Errorf("figures %+v %v, want 9 messages written and nothing lost", f, ok)
+	}
 }
 
 // TestQueueIsBounded: who records never waits, and where something is missing
@@ -232,6 +235,9 @@ func TestNothingToRecord(t *testing.T) {
 	if r.Lost() != 0 {
 		t.Error("nothing was lost")
 	}
+	if f, ok := r.Figures(); ok {
+		t.Errorf("figures of nothing: %+v", f)
+	}
 }
 
 // TestBrokenDisk: a recording that cannot be written is said once and harms
@@ -251,6 +257,9 @@ func TestBrokenDisk(t *testing.T) {
 		r.Traces(readings(0, 10))
 	}
 	r.Seal(time.Hour, "latch-bump")
+	if f, _ := r.Figures(); !f.Stopped {
+		t.Error("the figures do not say that nothing is recorded")
+	}
 	r.Close()
 	if b, err := os.ReadFile(taken); err != nil || string(b) != "precious" {
 		t.Errorf("a file that was there was overwritten: %q, %v", b, err)
@@ -274,7 +283,15 @@ func TestDiskComesBack(t *testing.T) {
 	if s.file != nil {
 		t.Error("it is tried again at once")
 	}
+	r.watch()
+	if f, _ := r.Figures(); !f.Stopped {
+		t.Error("the figures do not say that it has stopped")
+	}
 	s.tryAgain(now + tryAgain)
+	r.watch()
+	if f, _ := r.Figures(); f.Stopped {
+		t.Error("the figures do not say that it goes on")
+	}
 	if s.file == nil || s.told || s.missed != 0 {
 		t.Errorf("%+v", s)
 	}

@@ -72,6 +72,10 @@ type Recorder struct {
 	done   sync.WaitGroup
 	lost   atomic.Uint64
 
+	written atomic.Uint64
+	sealed  atomic.Uint64
+	stopped atomic.Int64 // sinks that write nothing now
+
 	traced uint64 // of the goroutine that hands over traces
 	flow   uint64 // of the goroutine that decides
 
@@ -121,6 +125,7 @@ func New(c Config) *Recorder {
 		return nil
 	}
 	r.synced = now
+	r.watch()
 	return r
 }
 
@@ -160,6 +165,39 @@ func (r *Recorder) Lost() uint64 {
 
 // Queued is how many entries wait to be written.
 func (r *Recorder) Queued() int { return len(r.queue) }
+
+// Figures are how the recording goes, for the status and the metrics. Counts are
+// since the recorder began.
+type Figures struct {
+	Messages uint64 // written, to the operator's file and to the ring
+	Lost     uint64 // see Lost
+	Sealed   uint64 // times that the last minutes were kept; causes within a minute share a folder
+	Queued   int    // entries that wait to be written, 512 at most
+	Stopped  bool   // the operator's file or the ring is not written now: its disk is full or broken
+}
+
+// Figures of a recorder; false for a nil one, which records nothing. It is safe
+// for concurrent use.
+func (r *Recorder) Figures() (Figures, bool) {
+	if r == nil {
+		return Figures{}, false
+	}
+	return Figures{
+		Messages: r.written.Load(), Lost: r.lost.Load(), Sealed: r.sealed.Load(),
+		Queued: len(r.queue), Stopped: r.stopped.Load() > 0,
+	}, true
+}
+
+// watch counts the sinks that write nothing.
+func (r *Recorder) watch() {
+	var stopped int64
+	for _, s := range r.sinks {
+		if s.file == nil {
+			stopped++
+		}
+	}
+	r.stopped.Store(stopped)
+}
 
 // offer hands an entry over, or counts what is lost with it.
 func (r *Recorder) offer(e entry, weight uint64) bool {
@@ -323,6 +361,7 @@ func (r *Recorder) keepUp() {
 			s.sync(now, r.index[TopicRecorder], pulse)
 		}
 	}
+	r.watch()
 }
 
 // take writes one entry.

@@ -116,6 +116,9 @@ func (s *sink) put(topic int, at time.Duration, data []byte) {
 		s.leftOut(topic, at)
 		return
 	}
+	if err == nil {
+		s.r.written.Add(1)
+	}
 	s.check(at, err)
 }
 
@@ -183,6 +186,7 @@ func (s *sink) seal(now time.Duration, cause string) {
 		s.log.Error("seal recording", "cause", cause, "error", err)
 		return
 	}
+	s.r.sealed.Add(1)
 	s.log.Info("sealed", "cause", cause, "folder", folder)
 }
 

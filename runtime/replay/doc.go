@@ -11,6 +11,10 @@
 // With another manual than the recorded one only the decisions are made again,
 // and their verdicts are compared.
 //
-// It may import dancer, partner, reflex, runtime/config, runtime/record and
-// storage/recording. It reads recordings and writes nothing.
+// It may import dancer, partner, reflex, hal, runtime/config, runtime/link (for
+// the names of traces), runtime/record and storage/recording.
+//
+// What must never happen here: a recording is written to, anything outside it
+// enters a decision (a clock, a file beside it), what cannot be compared counts as
+// identical, or a length in a file is believed before it is checked.
 package replay

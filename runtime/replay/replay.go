@@ -48,7 +48,7 @@ type Count struct {
 
 // Report is what a replay found.
 type Report struct {
-	Result      string        `json:"result"` // identical | differs
+	Result      string        `json:"result"` // identical | differs | nothing (no decision to replay)
 	Files       int           `json:"files"`
 	Robot       string        `json:"robot"`
 	Recorded    string        `json:"recorded_by"` // version of the program
@@ -100,6 +100,7 @@ func Run(ctx context.Context, paths []string, o Options) (*Report, error) {
 	}
 	r.report.Speed = r.report.Duration.Seconds() / max(r.report.Took.Seconds(), 1e-9)
 	if r.report.Decisions.Replayed == 0 {
+		r.report.Result = "nothing"
 		return r.report, fmt.Errorf("%w: there is no decision in %s", ErrNothing, paths[0])
 	}
 	return r.report, nil
@@ -156,6 +157,9 @@ func (r *run) begin(f *file) error {
 	h := &f.recording.Header
 	loaded, problems := config.LoadRecorded(record.RobotFile, robot, manual, h.Board)
 	if err := problems.Err(); err != nil {
+		if r.options.Manual != nil && r.options.Robot == nil {
+			err = fmt.Errorf("%w\nthe manual was held against the robot.yaml in the recording; where its signals and outputs are others, give --robot too", err)
+		}
 		return err
 	}
 	r.robot, r.other = loaded, loaded.Manual.Hash != h.Manual || r.options.Robot != nil

@@ -34,10 +34,13 @@ func (r *Report) Write(w io.Writer) error {
 	if r.Damage != "" {
 		fmt.Fprintf(&b, "  only the good part was replayed: %s\n", r.Damage)
 	}
-	if r.First == nil {
-		b.WriteString("identical\n")
-	} else {
+	switch {
+	case r.First != nil:
 		r.First.write(&b)
+	case r.Decisions.Replayed == 0:
+		b.WriteString("nothing to compare\n")
+	default:
+		b.WriteString("identical\n")
 	}
 	_, err := io.WriteString(w, b.String())
 	return err

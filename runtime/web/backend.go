@@ -93,10 +93,19 @@ type Status struct {
 	Agents    int           `json:"agents"`
 	Alive     int           `json:"alive"`
 	Open      int           `json:"open_escalations"`
-	Outbox    int           `json:"outbox"`             // messages that wait for a robot's or the conductor's ack
-	Watchers  int           `json:"watchers"`           // open event streams; filled in by the handler
-	Problems  []string      `json:"problems,omitempty"` // what is wrong now, in plain words with a cure
-	Latency   *Latency      `json:"latency,omitempty"`  // robot: how fast it reacts
+	Outbox    int           `json:"outbox"`              // messages that wait for a robot's or the conductor's ack
+	Watchers  int           `json:"watchers"`            // open event streams; filled in by the handler
+	Recording *Recording    `json:"recording,omitempty"` // robot: how its recording goes; none: nothing is recorded
+	Problems  []string      `json:"problems,omitempty"`  // what is wrong now, in plain words with a cure
+	Latency   *Latency      `json:"latency,omitempty"`   // robot: how fast it reacts
+}
+
+// Recording is how a robot's recording goes. Counts are since its brain's start.
+type Recording struct {
+	Messages uint64 `json:"messages"` // written
+	Lost     uint64 `json:"lost"`     // readings, decisions and events that were left out; a gap says where
+	Sealed   uint64 `json:"sealed"`   // times that the last minutes were kept, for a latch or a question
+	Stopped  bool   `json:"stopped"`  // nothing is written now: the disk is full or broken
 }
 
 // Broker is the state of the connection to the MQTT broker.

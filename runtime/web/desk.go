@@ -77,7 +77,7 @@ func (d *Desk) Take(ctx context.Context, cell, agent string, e mesh.Envelope) er
 		return d.register.Apply(d.options.Moment(), cell, agent, e)
 	})
 	if err == nil && e.Kind == mesh.KindEvent && d.options.Hub != nil {
-		d.options.Hub.Publish(Event{At: e.At, Kind: eventKind(e.Body), Agent: agent, Data: e.Body})
+		d.options.Hub.Publish(Event{At: e.At, Kind: eventKind(e.Body), Agent: agent, Data: eventData(e.Body)})
 	}
 	return err
 }

@@ -236,3 +236,15 @@ func eventKind(body json.RawMessage) string {
 	}
 	return oneLine(e.Kind)
 }
+
+// eventData is what the event says: the "data" of a robot's message, or all of a
+// body that has none.
+func eventData(body json.RawMessage) json.RawMessage {
+	var e struct {
+		Data json.RawMessage `json:"data"`
+	}
+	if json.Unmarshal(body, &e) != nil || len(e.Data) == 0 || e.Data[0] != '{' {
+		return body
+	}
+	return e.Data
+}

@@ -31,6 +31,7 @@ type hall struct {
 	answer map[string]func(mesh.Ruling) mesh.Ack // by robot
 	stored map[string]conductor.Question
 	full   bool // the disk
+	record *Recording
 	sent   []conductor.Message
 	sends  chan conductor.Message
 	seq    uint64
@@ -52,7 +53,7 @@ func newHall(t *testing.T) *hall {
 		NewID: func() (string, error) { return h.ids.Next(time.Now()) },
 		Status: func() Status {
 			return Status{Role: RoleConductor, Name: "museum", Cell: cell, Scope: "cell", Version: "test", StartedAt: h.start,
-				Broker: Broker{URL: "mqtt://127.0.0.1:1883", Embedded: true, Connected: true}}
+				Broker: Broker{URL: "mqtt://127.0.0.1:1883", Embedded: true, Connected: true}, Recording: h.record}
 		},
 		Store: h.store,
 		Send:  h.send,

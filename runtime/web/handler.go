@@ -92,7 +92,7 @@ func jsonErrors(mux *http.ServeMux) http.Handler {
 			fail(w, problem(probe.status, "method", fmt.Sprintf("%s %s: method not allowed", r.Method, r.URL.Path), "allowed: "+allow))
 			return
 		}
-		fail(w, problem(http.StatusNotFound, "unknown", fmt.Sprintf("%s %s: no such address", r.Method, r.URL.Path), "the addresses are in the README: /api/v1/status, /agents, /escalations, /rulings, /events"))
+		fail(w, problem(http.StatusNotFound, "unknown", fmt.Sprintf("%s %s: no such address", r.Method, r.URL.Path), "the addresses are in docs/http-api.md: /api/v1/status, /agents, /escalations, /rulings, /events, of a robot also /decisions"))
 	})
 }
 

@@ -3,6 +3,7 @@ package web
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"image"
 	"image/color"
 	_ "image/png"
@@ -188,6 +189,9 @@ func TestPageShowsAgentsAndQuestions(t *testing.T) {
 	}
 }
 
+// beyondPhone gives what can be seen and reaches beyond a phone of 360 px.
+const beyondPhone = `[...document.querySelectorAll("body *")].filter(e => e.checkVisibility() && !e.closest("svg") && !e.matches(".sr, .skip") && (e.getBoundingClientRect().right > 360.5 || e.getBoundingClientRect().left < -0.5)).map(e => e.className + " " + e.textContent.slice(0, 40))`
+
 func TestPageFitsAPhone(t *testing.T) {
 	ctx := browser(t)
 	h := newHall(t)
@@ -197,7 +201,7 @@ func TestPageFitsAPhone(t *testing.T) {
 	if wide := js[int](t, ctx, `document.documentElement.scrollWidth`); wide > 360 {
 		t.Errorf("the page is %d px wide on a phone of 360", wide)
 	}
-	beyond := js[[]string](t, ctx, `[...document.querySelectorAll("body *")].filter(e => e.checkVisibility() && !e.closest("svg") && !e.matches(".sr, .skip") && (e.getBoundingClientRect().right > 360.5 || e.getBoundingClientRect().left < -0.5)).map(e => e.className + " " + e.textContent.slice(0, 40))`)
+	beyond := js[[]string](t, ctx, beyondPhone)
 	if len(beyond) > 0 {
 		t.Errorf("reaching beyond the phone's edge: %q", beyond)
 	}
@@ -206,6 +210,59 @@ func TestPageFitsAPhone(t *testing.T) {
 		t.Errorf("too small for a finger: %q", small)
 	}
 	shoot(t, ctx, "phone-dark")
+}
+
+// TestPageSaysHowSureItIs: what a confidence rests on, options that the forecast
+// cannot tell apart, disturbances that were widened, and how recording goes; all of
+// it fits a phone.
+func TestPageSaysHowSureItIs(t *testing.T) {
+	ctx := browser(t)
+	h := newHall(t)
+	h.record = &Recording{Messages: 5000, Lost: 12, Sealed: 3}
+	h.museum()
+	data, err := os.ReadFile("testdata/calm.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := h.question("calm", "gallery-bot-3", "halt", "halt", "halt", "survey-vitrine", time.Hour)
+	decision := map[string]any{}
+	if err := json.Unmarshal(data, &decision); err != nil {
+		t.Fatal(err)
+	}
+	verdict, _ := decision["verdict"].(map[string]any)
+	verdict["confidence"] = 0.47
+	verdict["confidence_parts"] = map[string]any{"separation": 0.8, "freshness": 0.75, "score": 0.6, "calibrated": 0.47}
+	verdict["incomparable"] = []string{"halt", "survey-vitrine"}
+	decision["calibration"] = map[string]any{"version": 34, "bins": []map[string]any{{"bin": 5, "outcomes": 30, "successes": 14, "score": 17}, {"bin": 9, "outcomes": 4, "successes": 4, "score": 3.9}}}
+	decision["widening"] = map[string]any{"version": 2, "ranges": []map[string]any{{"signal": "range", "minimum": -0.02, "maximum": 0.055}}}
+	if e.Decision, err = json.Marshal(decision); err != nil {
+		t.Fatal(err)
+	}
+	e.Revision, e.Because = 2, []string{"halt and survey-vitrine are incomparable"}
+	h.take("gallery-bot-3", mesh.KindEscalation, e)
+	h.take("gallery-bot-3", mesh.KindState, mesh.State{Robot: "gallery-bot-3", Cell: cell, Mode: "running", Lease: "live", Recording: "stopped", At: time.Now().UTC()})
+	server := h.serve("")
+	card := `document.getElementById("question-` + e.ID + `")`
+	run(t, ctx, size(360, 740), chromedp.Navigate(server.URL), until(card), chromedp.Evaluate(card+`.querySelector(".question-head").click()`, nil),
+		until(card+`.innerText.includes("incomparable") && `+card+`.querySelector(".facts").innerText.includes("47")`))
+	text := js[string](t, ctx, card+`.innerText.replace(/\s+/g, " ")`)
+	for _, want := range []string{"47 % (forecast 60 %, 34 outcomes; freshness 75 %)", "cannot be told apart", "The model errs on range: the forecast allows for -0.02 to 0.055 a step."} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the question does not say %q:\n%s", want, text)
+		}
+	}
+	if n := strings.Count(text, "cannot be told apart"); n != 2 {
+		t.Errorf("%d options cannot be told apart, want the two that the verdict names", n)
+	}
+	if said := js[string](t, ctx, `document.getElementById("recording").innerText + document.getElementById("agents").innerText`); !strings.Contains(said, "recording, 12 missing") || !strings.Contains(said, "recording stopped") {
+		t.Errorf("how recording goes is not said:\n%s", said)
+	}
+	h.take("gallery-bot-3", mesh.KindEvent, Event{At: time.Now(), Kind: "model", Agent: "gallery-bot-3", Data: json.RawMessage(`{"signal":"range","declared":[-0.01,0.01],"widened":[-0.02,0.055],"capped":false,"why":"the model errs"}`)})
+	run(t, ctx, until(`document.getElementById("activity-list").innerText.includes("widened -0.02 to 0.055")`))
+	if beyond := js[[]string](t, ctx, beyondPhone); len(beyond) > 0 {
+		t.Errorf("reaching beyond the phone's edge: %q", beyond)
+	}
+	shoot(t, ctx, "phone-unsure")
 }
 
 // tabTo presses Tab until the focus is on what the condition says, and checks on

@@ -78,6 +78,7 @@ function chips(agent) {
   list.push(chip(modes[state.mode] ?? "warn", state.mode));
   if (state.lease !== "live") list.push(chip(state.lease === "expired" ? "bad" : "plain", `lease ${state.lease}`));
   else list.push(chip("plain", "lease live"));
+  if (state.recording === "stopped") list.push(chip("bad", "recording stopped"));
   for (const latch of state.latches ?? []) list.push(chip("bad", `latch: ${words(latch)}`));
   for (const reflex of state.reflexes ?? []) list.push(chip("warn", `reflex: ${words(reflex)}`));
   for (const signal of state.invalid ?? []) list.push(chip("bad", `${words(signal)} invalid`));
@@ -124,6 +125,7 @@ function facts(box, agent) {
   if (state) {
     for (const [port, frames] of entries(state.frames)) rows.push([`frames on ${words(port)}`, String(frames)]);
     for (const m of (state.model ?? []).slice(0, 32)) rows.push([`model of ${words(m.signal)}`, modelError(m)]);
+    if (state.recording) rows.push(["recording", words(state.recording)]);
     if (state.calibrated_by) rows.push(["confidence rests on", `${state.calibrated_by} outcomes`]);
     if (state.latency) rows.push(["edge to output", short(state.latency.edge_to_output)], ["wake-up lateness", short(state.latency.wake_up_lateness)]);
     rows.push(["outbox", String(state.outbox ?? 0)], ["brain restarts", String(state.brain_restarts ?? 0)], ["version", state.version || "–"],

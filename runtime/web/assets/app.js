@@ -145,6 +145,7 @@ function drawBar() {
   text($("broker"), st.broker?.connected ? "broker connected" : "broker lost");
   $("broker").dataset.state = st.broker?.connected ? "ok" : "bad";
   $("broker").title = st.broker?.url ?? "";
+  drawRecording(st.recording);
   text($("open-count"), waiting);
   text($("jump-open"), waiting);
   text($("jump-agents"), agents.length);
@@ -154,6 +155,16 @@ function drawBar() {
     $("banner").hidden = false;
     text($("banner"), st.problems.join(" "));
   }
+}
+
+// drawRecording says on a robot's own page how its recording goes.
+function drawRecording(recording) {
+  const pill = $("recording");
+  pill.hidden = !recording;
+  if (!recording) return;
+  text(pill, recording.stopped ? "recording stopped" : recording.lost ? `recording, ${recording.lost} missing` : recording.sealed ? `recording, sealed ${recording.sealed}×` : "recording");
+  pill.dataset.state = recording.stopped ? "bad" : recording.lost ? "warn" : "ok";
+  pill.title = `${recording.messages} messages; the last minutes were kept ${recording.sealed} times`;
 }
 
 const order = { critical: 0, high: 1, normal: 2 };

@@ -52,6 +52,7 @@ export function number(value) {
   const size = Math.abs(value);
   if (size >= 100) return value.toFixed(0);
   if (size >= 10) return value.toFixed(1).replace(/\.0$/, "");
+  if (size < 0.1) return String(Number(value.toPrecision(2))); // a range sensor's error is millimetres
   return value.toFixed(2).replace(/\.?0+$/, "");
 }
 

@@ -148,17 +148,32 @@ function facts(card, question, view) {
     ["Runs now", words(question.running || "–")],
     ["Proposed", words(question.proposed || "–")],
     ["Nobody answers", `${words(question.on_timeout || "–")} at ${time(question.due_at)}`],
-    ["Confidence", Number.isFinite(view.verdict.confidence) ? `${Math.round(view.verdict.confidence * 100)} %` : "–"],
+    ["Confidence", confidence(view)],
     ["Raised", time(question.raised_at)],
   ];
   card.querySelector(".facts").replaceChildren(...rows.map(([k, v]) => h("div", {}, h("dt", {}, k), h("dd", {}, v))));
 }
 
+const percent = (x) => `${Math.round(x * 100)} %`;
+
+// confidence says what the figure rests on, where outcomes or old readings moved it.
+function confidence(view) {
+  const { confidence: value, confidence_parts: parts } = view.verdict;
+  if (!Number.isFinite(value)) return "–";
+  const rests = [];
+  const outcomes = (view.decision.calibration?.bins ?? []).reduce((n, bin) => n + (bin.outcomes ?? 0), 0);
+  if (outcomes && parts) rests.push(`forecast ${percent(parts.score)}, ${outcomes} outcomes`);
+  if (parts?.freshness < 1) rests.push(`freshness ${percent(parts.freshness)}`);
+  return rests.length ? `${percent(value)} (${rests.join("; ")})` : percent(value);
+}
+
 function seen(card, view) {
   const signals = (view.decision.signals ?? []).slice(0, 24);
   const box = card.querySelector(".seen");
-  if (!signals.length) return box.replaceChildren();
-  box.replaceChildren(h("span", { class: "muted" }, "It saw"), ...signals.map((signal) => signal.validity && signal.validity !== "valid"
+  const wider = (view.decision.widening?.ranges ?? []).slice(0, 24).map((r) =>
+    h("p", { class: "small wider" }, `The model errs on ${words(r.signal)}: the forecast allows for `, h("b", {}, `${number(r.minimum)} to ${number(r.maximum)}`), " a step."));
+  if (!signals.length) return box.replaceChildren(...wider);
+  box.replaceChildren(...wider, h("span", { class: "muted" }, "It saw"), ...signals.map((signal) => signal.validity && signal.validity !== "valid"
     ? chip("bad", `${words(signal.name)} ${signal.validity}`)
     : chip("plain", `${words(signal.name)} `, h("b", {}, number(signal.value)), signal.unit ? ` ${signal.unit}` : "")));
 }
@@ -189,6 +204,7 @@ function optionCard(question, option, view, chosen) {
     option.inaction && chip("plain", "inaction"),
     option.runs && chip("info", "runs now"),
     option.proposed && chip("ok", "proposed"),
+    (view.verdict.incomparable ?? []).some((name) => is(option, name)) && chip("warn", "cannot be told apart"),
     !option.choosable && chip("bad", "vetoed"),
   ];
   const aliases = (option.aliases ?? []).filter((alias) => alias !== "inaction");
