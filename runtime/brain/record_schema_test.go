@@ -2,7 +2,9 @@ package brain
 
 import (
 	"bytes"
+	"encoding/json"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -62,6 +64,25 @@ func TestRecordedMessagesFitTheirSchemas(t *testing.T) {
 	})
 	if err != nil {
 		t.Fatal(err)
+	}
+	// What did not happen in the simulation has the shape that it was declared with.
+	bodies := append(recordedEvents(), record.Event{Kind: "gap", Body: record.Gap{}}, record.Event{Kind: "recorder", Body: record.Pulse{}})
+	for _, e := range bodies {
+		i := slices.IndexFunc(r.Topics, func(topic recording.Topic) bool { return topic.Name == "/"+e.Kind })
+		if i < 0 {
+			t.Fatalf("no channel for %s", e.Kind)
+		}
+		data, err := json.Marshal(e.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(data))
+		if err == nil {
+			err = schemas[i].Validate(withoutNulls(doc))
+		}
+		if err != nil {
+			t.Errorf("%s: %s: %v", e.Kind, data, err)
+		}
 	}
 	for _, name := range []string{record.TopicReading, record.TopicTrace, record.TopicDecision, record.TopicQuestion, record.TopicRuling, record.TopicOutcome, "/reflex", "/latch", "/output", "/lease", "/mode", "/escalation"} {
 		if seen[name] == 0 {

@@ -37,7 +37,8 @@ type seal struct {
 	first  time.Duration // of the first cause
 	last   time.Duration // of the last one
 	until  string        // the file with which it ends
-	later  []string      // files that must be copied when they are complete
+	has    map[string]bool
+	later  []string // files that must be copied when they are complete
 	over   bool
 }
 
@@ -129,7 +130,7 @@ func (r *Ring) newSeal(c Cause) (*seal, error) {
 	}
 	r.number++
 	r.seals = append(r.seals, folder)
-	return &seal{folder: folder, causes: causes{Version: Version, Number: r.number}}, nil
+	return &seal{folder: folder, has: map[string]bool{}, causes: causes{Version: Version, Number: r.number}}, nil
 }
 
 // boundSeals deletes the oldest seals: those too many with so many to come, and
@@ -196,10 +197,14 @@ func safeName(what string) string {
 // add links a file. What is written to it later is in the seal too. Where the
 // file system has no links it is copied, a file in use once it is complete.
 func (s *seal) add(path string) error {
+	if s.has[path] {
+		return nil
+	}
 	to := filepath.Join(s.folder, filepath.Base(path))
 	err := os.Link(path, to)
 	switch {
 	case err == nil || errors.Is(err, fs.ErrExist):
+		s.has[path] = true
 		return nil
 	case errors.Is(err, fs.ErrNotExist):
 		return nil // somebody has deleted it; or the folder, which because finds
@@ -209,7 +214,11 @@ func (s *seal) add(path string) error {
 		}
 		return nil
 	}
-	return copyFile(path, to)
+	if err := copyFile(path, to); err != nil {
+		return err
+	}
+	s.has[path] = true
+	return nil
 }
 
 // ended is told of each file that is complete.
