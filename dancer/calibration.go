@@ -16,6 +16,10 @@ const (
 	// calibrationPrior is the weight of the raw confidence against observed
 	// outcomes: as if so many outcomes had come out just as it says.
 	calibrationPrior = 20
+	// calibrationRaises is how many outcomes a bin needs before it may raise a
+	// confidence: decisions that follow each other are not independent, and a
+	// quiet half minute must not talk a robot out of asking.
+	calibrationRaises = 100
 	// calibrationMemory is how many outcomes a bin holds; beyond that the old
 	// ones count half, so that a robot that has changed is judged anew.
 	calibrationMemory = 1024
@@ -90,8 +94,8 @@ func (c *Calibration) Outcomes() int {
 //
 // It errs on the safe side: failures lower a confidence at once, while it rises
 // above its raw value no higher than the lower bound of the interval of Wilson
-// (1927) for the successes of its bin (one-sided, 95%). A bin without outcomes
-// never rises, and no confidence rises above what a higher raw one gets.
+// (1927) for the successes of its bin (one-sided, 95%), and only where the bin has
+// 100 outcomes at least. A bin without outcomes never rises, and no confidence rises above what a higher raw one gets.
 func (c *Calibration) Calibrate(score float64) float64 {
 	score = unit(score)
 	if c == nil || len(c.Bins) == 0 {
@@ -126,7 +130,10 @@ func (k *calibrationCurve) observe(c *Calibration) {
 		raw := min(max(b.Score/n, low), high)
 		k.raw[b.Bin], k.weight[b.Bin] = raw, n
 		k.value[b.Bin] = (s + float64(calibrationPrior*raw)) / (n + calibrationPrior)
-		k.limit[b.Bin] = max(raw, wilson(s, n))
+		k.limit[b.Bin] = raw
+		if n >= calibrationRaises {
+			k.limit[b.Bin] = max(raw, wilson(s, n))
+		}
 	}
 }
 

@@ -37,7 +37,7 @@ func Run(ctx context.Context, c Config) (err error) {
 		return fmt.Errorf("make the demo's folder: %w", err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	d := &demo{config: c, dir: dir, story: &story{began: time.Now(), out: c.Out}}
+	d := &demo{config: c, dir: dir, story: &story{began: time.Now(), out: c.Out, driven: map[string]string{}}}
 	err = d.play(ctx)
 	if stopErr := stopAll(d.robots); stopErr != nil {
 		err = errors.Join(err, stopErr)

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math"
 	"strings"
 	"sync"
 	"time"
@@ -18,13 +19,14 @@ type story struct {
 	out   io.Writer
 	mutex sync.Mutex
 
-	fire      bool // a decision in which extinguishing is allowed because inaction is under a floor
-	foam      bool // and the extinguisher's output was on
-	gas       bool // a decision in which every option is under a floor
-	leastBad  bool // and the least-violating option ran meanwhile
-	asked     bool // a question was raised
-	delivered bool // and the conductor shows it as open
-	people    int  // robots that the conductor sees alive
+	fire      bool              // a decision in which extinguishing is allowed because inaction is under a floor
+	foam      bool              // and the extinguisher's output was on
+	gas       bool              // a decision in which every option is under a floor
+	leastBad  bool              // and the least-violating option ran meanwhile
+	asked     bool              // a question was raised
+	delivered bool              // and the conductor shows it as open
+	people    int               // robots that the conductor sees alive
+	driven    map[string]string // who drove an output last, by robot and name
 }
 
 // event is the part of an event that the story reads.
@@ -100,7 +102,12 @@ func (s *story) output(robot string, e *event) {
 	if e.Name == "extinguisher" && e.Value == 1 {
 		s.foam = true
 	}
+	before := s.driven[robot+" "+e.Name]
+	s.driven[robot+" "+e.Name] = e.Who
 	s.mutex.Unlock()
+	if e.Who == "reflex" && before == e.Who && e.Value != math.Trunc(e.Value) {
+		return // a step of a ramp: its beginning and its end tell it
+	}
 	s.tell(robot, "output %s = %g (%s)", e.Name, e.Value, e.Who)
 }
 

@@ -259,6 +259,8 @@ func TestPageSaysHowSureItIs(t *testing.T) {
 	}
 	h.take("gallery-bot-3", mesh.KindEvent, Event{At: time.Now(), Kind: "model", Agent: "gallery-bot-3", Data: json.RawMessage(`{"signal":"range","declared":[-0.01,0.01],"widened":[-0.02,0.055],"capped":false,"why":"the model errs"}`)})
 	run(t, ctx, until(`document.getElementById("activity-list").innerText.includes("widened -0.02 to 0.055")`))
+	h.take("gallery-bot-3", mesh.KindEvent, Event{At: time.Now(), Kind: "reflex", Agent: "gallery-bot-3", Data: json.RawMessage(`{"rule":"protective-stop","active":false,"cause":"range","latency_ns":0}`)})
+	run(t, ctx, until(`document.getElementById("activity-list").innerText.includes("reflex protective-stop, ends, cause range")`))
 	if beyond := js[[]string](t, ctx, beyondPhone); len(beyond) > 0 {
 		t.Errorf("reaching beyond the phone's edge: %q", beyond)
 	}

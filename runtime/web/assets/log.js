@@ -61,10 +61,12 @@ function detail(data) {
   const parts = [];
   for (const [name, value] of Object.entries(data)) {
     if (["at", "kind", "id", "seq", "robot", "agent"].includes(name)) continue;
-    if (typeof value === "number") parts.push(name.endsWith("_ns") ? `${words(name.slice(0, -3))} ${number(value / 1e6)} ms` : `${words(name)} ${number(value)}`);
+    if (name === "active") parts.push(value ? "fires" : "ends");
+    else if (name === "latency_ns" && !value) continue; // nothing was driven
+    else if (typeof value === "number") parts.push(name.endsWith("_ns") ? `${words(name.slice(0, -3))} ${number(value / 1e6)} ms` : `${words(name)} ${number(value)}`);
     else if (typeof value === "string" && value) parts.push(/^(rule|name|state|mode|latch|text|what|why|do)$/.test(name) ? words(value) : `${words(name)} ${words(value)}`);
     else if (Array.isArray(value) && value.length === 2 && value.every((x) => typeof x === "number")) parts.push(`${words(name)} ${number(value[0])} to ${number(value[1])}`);
-    else if (typeof value === "boolean") parts.push(value ? words(name) : `not ${words(name)}`);
+    else if (value === true) parts.push(words(name));
     if (parts.length >= 6) break;
   }
   return parts.join(", ").slice(0, 200);

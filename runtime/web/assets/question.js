@@ -162,7 +162,7 @@ function confidence(view) {
   if (!Number.isFinite(value)) return "–";
   const rests = [];
   const outcomes = (view.decision.calibration?.bins ?? []).reduce((n, bin) => n + (bin.outcomes ?? 0), 0);
-  if (outcomes && parts) rests.push(`forecast ${percent(parts.score)}, ${outcomes} outcomes`);
+  if (outcomes && parts) rests.push(`forecast ${percent(parts.score)}, ${outcomes} ${outcomes === 1 ? "outcome" : "outcomes"}`);
   if (parts?.freshness < 1) rests.push(`freshness ${percent(parts.freshness)}`);
   return rests.length ? `${percent(value)} (${rests.join("; ")})` : percent(value);
 }
