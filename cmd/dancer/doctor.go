@@ -44,6 +44,7 @@ func newDoctor() *cobra.Command {
 	f.StringVar(&d.user, "user", "", "whose permissions count (default: you; for root, the service's user where the service is installed)")
 	f.BoolVar(&d.json, "json", false, "write one JSON object")
 	f.BoolVar(&d.quiet, "quiet", false, "write only what is above ok")
+	cmd.AddCommand(newDoctorKeys())
 	return cmd
 }
 

@@ -78,3 +78,28 @@ func TestDoctorCommandWithRobot(t *testing.T) {
 		t.Errorf("broken file: exit code %d: %s", code, out)
 	}
 }
+
+// TestDoctorKeysCommand: what it prints is what a conductor's file takes.
+func TestDoctorKeysCommand(t *testing.T) {
+	dir := t.TempDir()
+	folder := filepath.Join(dir, "keys")
+	out, code := runCommand(t, newDoctor(), "keys", folder, "--host", "127.0.0.1")
+	conductor, _, found := strings.Cut(out, "# robot.yaml of every robot")
+	if code != 0 || !found {
+		t.Fatalf("exit code %d: %s", code, out)
+	}
+	path := filepath.Join(dir, "conductor.yaml")
+	text := conductor + "name: lead\nlisten: 0.0.0.0:8420\nbroker_listen: 0.0.0.0:8883\nmesh: {bind: 0.0.0.0:7946, key_file: " + filepath.Join(folder, "gossip.key") + "}\n"
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, code := runCommand(t, newCheck(), path); code != 0 {
+		t.Errorf("check of a conductor with these keys: exit code %d: %s", code, out)
+	}
+	if out, code := runCommand(t, newDoctor(), "keys", folder); code != exitJob || !strings.Contains(out, "never overwritten") {
+		t.Errorf("a second time: exit code %d: %s", code, out)
+	}
+	if out, code := runCommand(t, newDoctor(), "keys"); code != exitUsage {
+		t.Errorf("no folder: exit code %d: %s", code, out)
+	}
+}

@@ -8,4 +8,6 @@
 // no packet leaves the machine unless the robot's file names a broker. Every
 // check has a deadline and an owner (Examine); one that fails or does not come
 // back is itself a finding, and takes none of the others with it.
+//
+// MakeKeys alone writes: the keys that guard what is opened beyond loopback.
 package doctor

@@ -110,17 +110,15 @@ func (m *Machine) lookPower(context.Context) ([]Finding, error) {
 }
 
 func (m *Machine) throttled() (bits uint64, known bool, err error) {
-	for _, pattern := range []string{"sys/devices/platform/soc/soc:firmware/get_throttled", "sys/devices/platform/soc*/*firmware*/get_throttled"} {
-		for _, file := range m.glob(pattern) {
-			text, err := m.read(file)
-			if err != nil {
-				return 0, false, err
-			}
-			if bits, err = strconv.ParseUint(strings.TrimPrefix(text, "0x"), 16, 64); err != nil {
-				return 0, false, fmt.Errorf("read /%s: %q is no hexadecimal number", file, text)
-			}
-			return bits, true, nil
+	if files := m.glob("sys/devices/platform/soc*/*firmware*/get_throttled"); len(files) > 0 {
+		text, err := m.read(files[0])
+		if err != nil {
+			return 0, false, err
 		}
+		if bits, err = strconv.ParseUint(strings.TrimPrefix(text, "0x"), 16, 64); err != nil {
+			return 0, false, fmt.Errorf("read /%s: %q is no hexadecimal number", files[0], text)
+		}
+		return bits, true, nil
 	}
 	for _, file := range m.glob("sys/class/hwmon/hwmon*/name") {
 		if name, err := m.read(file); err == nil && name == "rpi_volt" {
