@@ -35,7 +35,6 @@ type Options struct {
 // Run runs a robot until a signal or its time is over, and leaves every output
 // at its safe value. The error is config.Problems when its files have faults.
 func Run(parent context.Context, o Options) error {
-	memory.Lean()
 	robot, err := load(o)
 	if err != nil {
 		return err
@@ -60,6 +59,7 @@ func Run(parent context.Context, o Options) error {
 	report, err := spine.Run(ctx, spine.Config{
 		Robot: robot, DataDir: o.DataDir, RunDir: RunFolder(), DryRun: o.DryRun, For: o.For, Dedicated: true, Log: log,
 		BrainCommand: func() *exec.Cmd { return brainCommand(executable, o) },
+		Ready:        func() { log.Info("reflexes armed", "rules", len(robot.Manual.Rules)) },
 	})
 	if err != nil {
 		return err

@@ -203,6 +203,36 @@ func TestFiguresMemory(t *testing.T) {
 	}
 }
 
+// TestFiguresStart measures from the start of the program to the moment in which
+// its reflexes are armed: the loop waits for its inputs.
+func TestFiguresStart(t *testing.T) {
+	w := figures(t)
+	path := w.file("start/robot.yaml", fmt.Sprintf(benchWiring, "start", w.newWire().Device, w.newWire().Device, leaseOfBench, w.freePort())+brokerOff)
+	w.file("start/manual.yaml", benchManual)
+	var all []time.Duration
+	for range 50 {
+		cmd := exec.Command(w.binary, "run", path, "--data", filepath.Join(w.dir, "start", "data"))
+		reader, writer, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		cmd.Stderr = writer
+		began := time.Now()
+		p := w.launch(cmd)
+		_ = writer.Close()
+		lines := bufio.NewScanner(reader)
+		for armed := false; !armed && lines.Scan(); {
+			armed = strings.Contains(lines.Text(), "reflexes armed")
+			if armed {
+				all = append(all, time.Since(began))
+			}
+		}
+		p.stop()
+		_ = reader.Close()
+	}
+	report(t, "start to reflexes armed", all)
+}
+
 // TestFiguresEscalation measures a question's whole way: from the robot's own
 // time stamp to its answer to the ruling, which a script gives as soon as the
 // conductor's event stream shows the question.

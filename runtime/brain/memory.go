@@ -7,18 +7,26 @@ import (
 	"dancer/runtime/memory"
 )
 
-// leanAfter is when the brain has done everything once that it does all the
-// time: decided, stored, told, recorded, written to the disk and collected.
-const leanAfter = 10 * time.Second
+// Rhythm of giving memory back: at leanAfter everything has run once that runs
+// all the time, and the garbage of the start and the code that only the start runs
+// through go; from then on the pages of the store, which grows into memory by
+// some kilobytes with each decision.
+const (
+	leanAfter = 10 * time.Second
+	leanEvery = time.Minute
+)
 
-// giveBack gives back, once, what only the start needed: the garbage of reading the
-// robot's files, and the pages of the program that start-up runs through. It
-// takes a few milliseconds beside the decisions.
+// giveBack gives back what the brain does not use at the time. It takes a few
+// milliseconds beside the decisions.
 func (b *brain) giveBack(ctx context.Context) error {
-	select {
-	case <-ctx.Done():
-		return nil
-	case <-time.After(leanAfter):
+	for wait := leanAfter; ; wait = leanEvery {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(wait):
+		}
+		if err := memory.GiveBack(); err != nil {
+			return err
+		}
 	}
-	return memory.GiveBack()
 }

@@ -27,8 +27,8 @@ func FindCode(functions ...any) Code {
 }
 
 // stride is how far FindCode looks from one address to the next: less than a page,
-// which is what it is about. Between two
-// addresses of a package, up to gap may belong to others, which were inlined.
+// which is what it is about. Between two addresses of a package, up to gap may
+// belong to others, which were inlined.
 const (
 	stride = 256
 	gap    = 4096

@@ -13,9 +13,8 @@ import (
 )
 
 // garbagePercent is how much garbage there may be beside what is in use, in place
-// of Go's 100, and a quarter of its 4 MiB below which nothing is collected. A robot's
-// process allocates little and holds 1 to 3 MB: a collection takes it under a
-// millisecond of a thread beside the decisions, and comes every few seconds.
+// of Go's 100; of the 4 MiB below which Go collects nothing a quarter is left. A
+// brain holds 2 MB and allocates little: a collection comes every few seconds.
 const garbagePercent = 25
 
 // Lean makes this process hold less garbage, where the environment (GOGC) does not
@@ -56,8 +55,8 @@ func (m mapping) advise(advice uintptr) error {
 	return nil
 }
 
-// cleanMappings picks the private, read-only mappings of files out of an smaps
-// file, but for those with a page that was written before it was made read only
+// cleanMappings picks the read-only mappings of files (the program, a database)
+// out of an smaps file, but for those with a page that was written before it was made read only
 // (a dynamic linker does that): such a page is anonymous and would not come back
 // as it was. Private_Dirty is no reason: a file that was just written to, such as
 // a new version of the program, is dirty in the page cache and stays there.
@@ -82,7 +81,7 @@ func cleanMappings(smaps io.Reader) []mapping {
 
 // fileMapping reads the first line of a mapping.
 func fileMapping(fields []string) (mapping, bool) {
-	if len(fields) < 6 || !strings.HasPrefix(fields[5], "/") || fields[1] != "r-xp" && fields[1] != "r--p" {
+	if len(fields) < 6 || !strings.HasPrefix(fields[5], "/") || fields[1] != "r-xp" && fields[1] != "r--p" && fields[1] != "r--s" {
 		return mapping{}, false
 	}
 	low, high, _ := strings.Cut(fields[0], "-")

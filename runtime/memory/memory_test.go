@@ -29,10 +29,15 @@ Anonymous:             0 kB
 Swap:                  4 kB
 00700000-00701000 rw-p 00000000 fe:00 1 /usr/bin/dancer
 Private_Dirty:         0 kB
+00800000-00900000 r--s 00000000 fe:00 3 /var/lib/dancer/robot/robot
+Private_Dirty:         8 kB
+Anonymous:             0 kB
+00900000-00a00000 rw-s 00000000 fe:00 4 /memfd:dancer-link (deleted)
+Anonymous:             0 kB
 7fff0000-7fff1000 r-xp 00000000 00:00 0 [vdso]
 Private_Dirty:         0 kB
 `
-	want := []mapping{{0x400000, 0x401000}, {0x401000, 0x500000}}
+	want := []mapping{{0x400000, 0x401000}, {0x401000, 0x500000}, {0x800000, 0x900000}}
 	if got := cleanMappings(strings.NewReader(smaps)); !slices.Equal(got, want) {
 		t.Errorf("%x, want %x", got, want)
 	}
