@@ -35,6 +35,7 @@ type Options struct {
 // Run runs a robot until a signal or its time is over, and leaves every output
 // at its safe value. The error is config.Problems when its files have faults.
 func Run(parent context.Context, o Options) error {
+	memory.Lean()
 	robot, err := load(o)
 	if err != nil {
 		return err
