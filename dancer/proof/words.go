@@ -13,6 +13,7 @@ import (
 // number prints a figure for people: four digits.
 func number(x float64) string { return strconv.FormatFloat(x, 'g', 4, 64) }
 
+// String gives "name = value unit", or "name invalid", for people.
 func (n *Named) String() string {
 	if n.Invalid {
 		return n.Name + " invalid"
