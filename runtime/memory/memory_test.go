@@ -37,9 +37,13 @@ Anonymous:             0 kB
 7fff0000-7fff1000 r-xp 00000000 00:00 0 [vdso]
 Private_Dirty:         0 kB
 `
-	want := []mapping{{0x400000, 0x401000}, {0x401000, 0x500000}, {0x800000, 0x900000}}
+	want := []mapping{{0x400000, 0x401000}, {0x401000, 0x500000}}
 	if got := cleanMappings(strings.NewReader(smaps)); !slices.Equal(got, want) {
-		t.Errorf("%x, want %x", got, want)
+		t.Errorf("private: %x, want %x", got, want)
+	}
+	want = []mapping{{0x800000, 0x900000}}
+	if got := sharedMappings(strings.NewReader(smaps)); !slices.Equal(got, want) {
+		t.Errorf("shared: %x, want %x", got, want)
 	}
 }
 
@@ -86,7 +90,7 @@ func TestGiveBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	mapped, err := unix.Mmap(int(f.Fd()), 0, len(content), unix.PROT_READ, unix.MAP_PRIVATE)
+	mapped, err := unix.Mmap(int(f.Fd()), 0, len(content), unix.PROT_READ, unix.MAP_SHARED)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,6 +106,44 @@ func TestGiveBack(t *testing.T) {
 	}
 	if !bytes.Equal(mapped, content) {
 		t.Error("the pages came back changed")
+	}
+}
+
+// Where the program was divided, one page that is touched brings at most its part
+// with it. It is not page size alone that does it: the kernel maps around a page.
+func TestDivide(t *testing.T) {
+	const size = 1 << 20
+	path := filepath.Join(t.TempDir(), "program")
+	if err := os.WriteFile(path, make([]byte, size), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	mapped, err := unix.Mmap(int(f.Fd()), 0, size, unix.PROT_READ, unix.MAP_PRIVATE)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = unix.Munmap(mapped) }()
+	at := uintptr(unsafe.Pointer(&mapped[0]))
+	m := mapping{at, at + size}
+	touch := func() int {
+		if err := m.advise(unix.MADV_DONTNEED); err != nil {
+			t.Fatal(err)
+		}
+		if mapped[size/2+part/2] != 0 {
+			t.Fatal("not the file")
+		}
+		return resident(t, m) * os.Getpagesize()
+	}
+	if whole := touch(); whole <= part {
+		t.Skipf("this kernel maps only %d bytes around a page", whole)
+	}
+	m.divide()
+	if divided := touch(); divided > part {
+		t.Errorf("%d bytes are mapped around a page, want %d at most", divided, part)
 	}
 }
 
