@@ -65,11 +65,10 @@ func (h *hardware) open(cfg *Config, open openers) error {
 	if h.robot.Board.Simulated {
 		return h.openBoard(cfg)
 	}
-	if err := h.openLines(); err != nil {
-		return err
-	}
-	if err := h.openPorts(open); err != nil {
-		return err
+	// Each device that can be had takes its safe values, whatever is wrong with the
+	// others: a motor must not run on because a sensor is unplugged.
+	if err := errors.Join(h.openLines(), h.openPorts(open)); err != nil {
+		return errors.Join(err, h.halt(haltBudget))
 	}
 	return h.openInputs()
 }
@@ -115,12 +114,13 @@ func gpioLine(name, chip string, offset int, lineName string) gpio.Line {
 
 func (h *hardware) openPorts(open openers) error {
 	h.ports = make([]port, len(h.robot.Ports))
+	var errs []error
 	for i := range h.robot.Ports {
 		if err := h.openPort(i, open); err != nil {
-			return fmt.Errorf("open port %s: %w", h.robot.Ports[i].Name, err)
+			errs = append(errs, fmt.Errorf("open port %s: %w", h.robot.Ports[i].Name, err))
 		}
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 func (h *hardware) openPort(i int, open openers) error {
@@ -129,9 +129,11 @@ func (h *hardware) openPort(i int, open openers) error {
 	if p.framer, p.fields, p.signals, err = newFramer(h.robot, i); err != nil {
 		return err
 	}
-	if p.stream, err = open.port(&h.robot.Ports[i]); err != nil {
-		return err
+	stream, err := open.port(&h.robot.Ports[i])
+	if err != nil {
+		return err // p.stream stays nil: an interface that holds a nil port would not be
 	}
+	p.stream = stream
 	p.open = true
 	if h.dry {
 		return nil
