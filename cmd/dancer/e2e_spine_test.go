@@ -297,16 +297,16 @@ func TestEndToEndSpineKilled(t *testing.T) {
 			s.until(10*time.Second, "the latch", func() bool { return s.latched("cliff") })
 			s.distance(2)
 		}
-		took, since := s.hit(pid, syscall.SIGKILL, time.Second)
+		took, since := s.hit(pid, syscall.SIGKILL, time.Second+slack)
 		all = append(all, took)
 		pid = s.spine()
 		s.until(10*time.Second, "a few decisions", func() bool { return len(s.records()) > 0 })
-		if s.latched("cliff") != latch {
-			t.Errorf("round %d: latched %v before, %v after", round+1, latch, !latch)
+		if latch && !s.latched("cliff") {
+			t.Errorf("round %d: the latch is lost", round+1)
 		}
 		time.Sleep(300 * time.Millisecond) // three decisions that must move nothing
 		s.stayed(since)
-		if latch {
+		if s.latched("cliff") { // on a busy machine also because the sensor fell silent
 			s.operator("clear")
 		}
 		s.setMoving()
@@ -335,7 +335,7 @@ func TestEndToEndSpineHangs(t *testing.T) {
 	for range rounds {
 		pid := s.spine()
 		s.setMoving()
-		took, since := s.hit(pid, syscall.SIGSTOP, s.watchdog+time.Second)
+		took, since := s.hit(pid, syscall.SIGSTOP, s.watchdog+time.Second+slack)
 		t.Logf("outputs safe %v after the spine was stopped", took.Round(time.Millisecond))
 		s.spine()
 		s.stayed(since)
@@ -343,6 +343,33 @@ func TestEndToEndSpineHangs(t *testing.T) {
 	if result := s.property("NRestarts"); result != strconv.Itoa(rounds) {
 		t.Errorf("%s restarts, want %d", result, rounds)
 	}
+}
+
+// TestEndToEndBrokenFiles: somebody breaks robot.yaml while the robot moves, and
+// its spine dies. The files of the last run are enough to drive it safe; it starts
+// again when they are mended.
+func TestEndToEndBrokenFiles(t *testing.T) {
+	s := newService(newBenchRobot(newWorld(t), "broken-bot", brokerOff))
+	pid := s.spine()
+	s.setMoving()
+	s.until(10*time.Second, "the copy of the files", func() bool {
+		_, err := os.Stat(filepath.Join(s.data, "wiring.json"))
+		return err == nil
+	})
+	sound, err := os.ReadFile(s.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.file(s.name+"/robot.yaml", "robot: [")
+	took, since := s.hit(pid, syscall.SIGKILL, time.Second+slack)
+	t.Logf("outputs safe after %v", took.Round(time.Millisecond))
+	s.until(10*time.Second, "it says why", func() bool {
+		text, _ := os.ReadFile(s.log)
+		return strings.Contains(string(text), "the run before this one did not end in order: "+saysSafe)
+	})
+	s.file(s.name+"/robot.yaml", string(sound))
+	s.spine()
+	s.stayed(since)
 }
 
 // TestEndToEndServiceStops: systemd's stop is an orderly end, and the next start is

@@ -55,8 +55,8 @@ func openHardware(r *config.Robot, cfg *Config, open openers) (*hardware, error)
 		h.wires[i] = wire{line: -1, port: -1, middle: (o.Minimum + o.Maximum) / 2}
 	}
 	err := h.open(cfg, open)
-	if err != nil {
-		return nil, errors.Join(err, h.close())
+	if err != nil { // what could be opened has taken its safe values before it is given back
+		return nil, errors.Join(err, h.halt(), h.close())
 	}
 	return h, nil
 }
@@ -68,7 +68,7 @@ func (h *hardware) open(cfg *Config, open openers) error {
 	// Each device that can be had takes its safe values, whatever is wrong with the
 	// others: a motor must not run on because a sensor is unplugged.
 	if err := errors.Join(h.openLines(), h.openPorts(open)); err != nil {
-		return errors.Join(err, h.halt(haltBudget))
+		return err
 	}
 	return h.openInputs()
 }
@@ -228,9 +228,9 @@ func (h *hardware) watchWriting(i int) {
 	}
 }
 
-// halt makes every output safe and waits, within the budget, until the devices
+// halt makes every output safe and waits, within haltBudget, until the devices
 // have taken that. It is the last word of every run, orderly or not.
-func (h *hardware) halt(budget time.Duration) error {
+func (h *hardware) halt() error {
 	if h.dry {
 		return nil
 	}
@@ -250,7 +250,7 @@ func (h *hardware) halt(budget time.Duration) error {
 			errs = append(errs, fmt.Errorf("halt port %s: %w", h.robot.Ports[i].Name, serial.ErrGone))
 			continue
 		}
-		errs = append(errs, p.stream.Halt(budget))
+		errs = append(errs, p.stream.Halt(haltBudget))
 	}
 	return errors.Join(errs...)
 }

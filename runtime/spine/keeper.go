@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"math/bits"
+	"path/filepath"
 	"sync/atomic"
 	"time"
 
@@ -117,6 +118,9 @@ func (k *keeper) poke() {
 func (k *keeper) run(ctx context.Context) {
 	if err := k.latches.reserve(); err != nil {
 		k.log.Warn("the latch file has no room of its own: a full disk would keep latches from being stored", "error", err)
+	}
+	if err := keepWiring(filepath.Dir(k.latches.path), k.robot); err != nil {
+		k.log.Warn("if the robot's files have faults at the next start, the outputs keep their level", "error", err)
 	}
 	k.work()
 	for {

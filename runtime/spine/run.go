@@ -124,7 +124,7 @@ func open(cfg *Config) (*running, error) {
 	r := &running{cfg: cfg}
 	if err := r.open(); err != nil {
 		if r.hardware != nil {
-			err = errors.Join(err, r.hardware.halt(haltBudget)) // the devices have taken their safe values, or it is told
+			err = errors.Join(err, r.hardware.halt()) // the devices have taken their safe values, or it is told
 		}
 		return nil, errors.Join(err, r.close())
 	}
@@ -403,16 +403,12 @@ func (r *running) runLoop(started chan struct{}) (err error) {
 // lastWord halts the devices and says so.
 func (r *running) lastWord() error {
 	r.loop.dropPidfd()
-	err := r.hardware.halt(haltBudget)
+	err := r.hardware.halt()
 	if r.cfg.DryRun {
 		fmt.Fprintln(r.cfg.Stderr, "dry run: no output was driven")
 		return nil
 	}
-	values := make([]string, len(r.cfg.Robot.Manual.Outputs))
-	for i := range values {
-		o := &r.cfg.Robot.Manual.Outputs[i]
-		values[i] = fmt.Sprintf("%s=%v", o.Name, o.Safe)
-	}
+	values := safeValues(r.cfg.Robot)
 	if err != nil {
 		fmt.Fprintf(r.cfg.Stderr, "NOT all outputs are known to be safe (%s wanted): %v\n", strings.Join(values, " "), err)
 		return fmt.Errorf("%w: %w", ErrOutputs, err)
