@@ -114,14 +114,20 @@ func (k *keeper) poke() {
 	}
 }
 
-// run works until the context ends, then does what is left.
-func (k *keeper) run(ctx context.Context) {
+// prepare makes what the next start may need. It writes in the first run on a data
+// folder, and where the robot's files have changed; after it, while the loop runs,
+// nothing is allocated without a cause.
+func (k *keeper) prepare() {
 	if err := k.latches.reserve(); err != nil {
 		k.log.Warn("the latch file has no room of its own: a full disk would keep latches from being stored", "error", err)
 	}
 	if err := keepWiring(filepath.Dir(k.latches.path), k.robot); err != nil {
 		k.log.Warn("if the robot's files have faults at the next start, the outputs keep their level", "error", err)
 	}
+}
+
+// run works until the context ends, then does what is left.
+func (k *keeper) run(ctx context.Context) {
 	k.work()
 	for {
 		nap := longestNap

@@ -211,6 +211,7 @@ func (r *running) openLoop() (err error) {
 	c.status.DryRun = r.cfg.DryRun
 	r.heritage = inherit(latches, r.cfg.Robot, thisBoot(), r.cfg.Log)
 	r.keeper.remember(&r.heritage)
+	r.keeper.prepare()
 	c.autostart = c.autostart && r.heritage.autostart
 	r.loop = &loop{
 		core: c, hardware: r.hardware, poller: r.poller, ends: r.ends, keeper: r.keeper, heart: heart, opener: r.opener,
