@@ -193,7 +193,7 @@ func (b *brain) tell(kind string, body any) {
 // network.
 func toldToConductor(kind string) bool {
 	switch kind {
-	case kindReflex, kindLatch, kindLease, kindMode, kindMarker, kindPort, kindBrain, kindSignal, kindModel:
+	case kindReflex, kindLatch, kindLease, kindMode, kindMarker, kindPort, kindBrain, kindSignal, kindModel, kindRestart:
 		return true
 	}
 	return false

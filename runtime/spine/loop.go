@@ -36,6 +36,7 @@ type loop struct {
 	poller   *poller
 	ends     *link.Ends
 	keeper   *keeper
+	heart    *heart
 	opener   *opener
 	control  *controlSocket // nil: none
 	brain    brainWatch
@@ -60,10 +61,13 @@ type loop struct {
 
 // begin registers everything and takes the first readings. Outputs are safe
 // before it.
-func (l *loop) begin(latches []int) error {
+func (l *loop) begin(latches []int, told []link.Restart) error {
 	now := l.clock.now()
 	l.takeSim = func(r hal.Reading) { l.core.reading(r.Signal, r.Value, r.At) }
 	l.core.start(now, latches)
+	for _, why := range told {
+		l.core.tell(&link.Event{Kind: link.EventRestart, Flags: uint8(why), At: now, Cause: -1})
+	}
 	if err := l.hardware.levels(now, l.takeSim); err != nil {
 		return err
 	}
@@ -127,6 +131,7 @@ func (l *loop) cycle() {
 	if now >= l.deadline {
 		l.due(now)
 	}
+	l.beat(now)
 }
 
 // publish tells the others what this cycle did.
@@ -138,6 +143,7 @@ func (l *loop) publish() {
 		_ = l.ends.ToBrain.Signal() // a full counter means that nobody reads it
 	}
 	l.keeper.poke()
+	l.heart.poke()
 	if l.core.stopping && !l.safeTold {
 		l.safeTold = true
 		close(l.safeNow)
@@ -145,7 +151,7 @@ func (l *loop) publish() {
 }
 
 func (l *loop) nextDeadline() time.Duration {
-	due := l.core.deadline()
+	due := min(l.core.deadline(), l.heart.next)
 	if b := l.hardware.board; b != nil {
 		due = min(due, b.Due())
 	}

@@ -15,6 +15,7 @@ import (
 	"sync"
 	"time"
 
+	"dancer/hal/watchdog"
 	"dancer/runtime/config"
 	"dancer/runtime/link"
 )
@@ -43,12 +44,18 @@ type Config struct {
 	Log    *slog.Logger // default: discarded
 	Stderr io.Writer    // where the last word on the outputs goes; default os.Stderr
 
+	// Notify is how the service manager hears of the spine. The hardware watchdog is
+	// Robot.Watchdog; on board sim and in a dry run it is left alone.
+	Notify Notify
+
 	// Ready is called once, when the reflexes are armed and the control socket
 	// answers. nil: not.
 	Ready func()
 
 	patience *patience // tests
 	openers  *openers  // tests and measurements
+
+	hardwareWatchdog func(watchdog.Config) (hardwareDog, error) // tests; default watchdog.Open
 }
 
 // Report tells what a run did.
@@ -103,11 +110,12 @@ type running struct {
 	ends     *link.Ends
 	keeper   *keeper
 	opener   *opener
+	feeder   *feeder
 	poller   *poller
 	inbox    *link.Wake
 	control  *controlSocket
 	loop     *loop
-	latches  []int
+	heritage heritage
 	closers  []func() error // in the order of opening
 }
 
@@ -115,22 +123,30 @@ type running struct {
 func open(cfg *Config) (*running, error) {
 	r := &running{cfg: cfg}
 	if err := r.open(); err != nil {
+		if r.hardware != nil {
+			err = errors.Join(err, r.hardware.halt()) // the devices have taken their safe values, or it is told
+		}
 		return nil, errors.Join(err, r.close())
 	}
 	return r, nil
 }
 
 func (r *running) open() error {
-	if err := r.openFolder(); err != nil {
-		return err
+	folder := r.openFolder()
+	if errors.Is(folder, ErrFolderInUse) {
+		return folder // the robot is in good hands
 	}
-	if err := r.openDevices(); err != nil {
+	// Whatever is wrong with the disk, the outputs are made safe before it is told.
+	if err := errors.Join(r.openDevices(), folder); err != nil {
 		return err
 	}
 	if err := r.openLoop(); err != nil {
 		return err
 	}
-	return r.openControl()
+	if err := r.openControl(); err != nil {
+		return err
+	}
+	return r.openWatchdogs()
 }
 
 func (r *running) opened(undo func() error) { r.closers = append(r.closers, undo) }
@@ -172,7 +188,7 @@ func (r *running) openLoop() (err error) {
 		return err
 	}
 	r.opened(r.poller.close)
-	latches := &latchFile{filepath.Join(r.cfg.DataDir, "latches.json")}
+	latches := newLatchFile(filepath.Join(r.cfg.DataDir, LatchFile), r.cfg.Robot.Manual)
 	if r.keeper, err = newKeeper(r.cfg.Robot, latches, r.cfg.Log); err != nil {
 		return err
 	}
@@ -181,16 +197,24 @@ func (r *running) openLoop() (err error) {
 		return err
 	}
 	r.opened(r.opener.wake.Close)
+	heart, err := newHeart()
+	if err != nil {
+		return err
+	}
+	r.opened(heart.wake.Close)
 	clock := newClock()
-	c, err := newCore(r.cfg.Robot, r.ends.Segment, r.hardware, r.keeper, clock.now)
+	r.feeder = newFeeder(heart, clock.now, r.keeper.latchCount, r.cfg.Log)
+	c, err := newCore(r.cfg.Robot, r.ends.Segment, r.hardware, notes{r.keeper, heart}, clock.now)
 	if err != nil {
 		return err
 	}
 	c.status.DryRun = r.cfg.DryRun
-	r.latches = restore(latches, r.cfg.Robot, r.cfg.Log)
-	r.keeper.remember(r.latches)
+	r.heritage = inherit(latches, r.cfg.Robot, thisBoot(), r.cfg.Log)
+	r.keeper.remember(&r.heritage)
+	r.keeper.prepare()
+	c.autostart = c.autostart && r.heritage.autostart
 	r.loop = &loop{
-		core: c, hardware: r.hardware, poller: r.poller, ends: r.ends, keeper: r.keeper, opener: r.opener,
+		core: c, hardware: r.hardware, poller: r.poller, ends: r.ends, keeper: r.keeper, heart: heart, opener: r.opener,
 		brain: brainWatch{pid: -1}, clock: clock, inbox: r.inbox, safeNow: make(chan struct{}),
 	}
 	return nil
@@ -212,6 +236,37 @@ func (r *running) openControl() (err error) {
 		return nil
 	}
 	r.opened(func() error { return removeLink(name, r.control.path) })
+	return nil
+}
+
+// openWatchdogs comes last: whoever arms a watchdog has to be able to feed it.
+func (r *running) openWatchdogs() error {
+	if err := r.feeder.watchService(r.cfg.Notify); err != nil {
+		r.cfg.Log.Warn("the service manager will not hear of the robot", "error", err)
+	}
+	r.opened(func() error { return r.feeder.close(false) }) // nothing is left to close after an orderly end
+	w := r.cfg.Robot.Watchdog
+	switch {
+	case w.Device == "":
+		return nil
+	case r.cfg.Robot.Board.Simulated, r.cfg.DryRun:
+		r.cfg.Log.Info("hardware watchdog is left alone: this run drives no hardware", "device", w.Device)
+		return nil
+	}
+	arm := r.cfg.hardwareWatchdog
+	if arm == nil {
+		arm = func(c watchdog.Config) (hardwareDog, error) { return watchdog.Open(c) }
+	}
+	dog, err := arm(watchdog.Config{Device: w.Device, Timeout: w.Timeout, Pretimeout: w.Pretimeout})
+	if err != nil {
+		return err
+	}
+	r.feeder.watchHardware(dog)
+	if dog.Facts().Reset && !r.heritage.record.ResetTold {
+		r.heritage.told = append(r.heritage.told, link.RestartWatchdog)
+		r.keeper.toldReset()
+		r.cfg.Log.Error("start", "why", link.RestartWatchdog.String(), "device", w.Device)
+	}
 	return nil
 }
 
@@ -240,6 +295,13 @@ func (r *running) run(ctx context.Context) (Report, error) {
 	var failure fault
 	group.Go(func() { failure.guard(r.safe, func() { r.keeper.run(helpers) }) })
 	group.Go(func() { failure.guard(r.safe, func() { r.opener.run(helpers) }) })
+	group.Go(func() {
+		failure.guard(r.safe, func() {
+			if err := r.feeder.run(); err != nil {
+				failure.report(r.safe, err)
+			}
+		})
+	})
 
 	ended := make(chan error, 1)
 	started := make(chan struct{})
@@ -252,8 +314,13 @@ func (r *running) run(ctx context.Context) (Report, error) {
 	case err = <-ended:
 	}
 	stopHelpers()
+	r.feeder.end()
 	group.Wait()
-	return r.report(), errors.Join(err, failure.err())
+	err = errors.Join(err, failure.err())
+	if err == nil {
+		r.keeper.ended()
+	}
+	return r.report(), errors.Join(err, r.feeder.close(err == nil))
 }
 
 // overseeBrain keeps a brain beside the running loop until the end of both.
@@ -269,6 +336,7 @@ func (r *running) overseeBrain(ctx context.Context, failure *fault, ended chan e
 			failure.guard(r.safe, func() { r.loop.brain.supervisor.run(brain) })
 		}()
 	}
+	r.feeder.reflexesArmed()
 	if r.cfg.Ready != nil {
 		r.cfg.Ready()
 	}
@@ -281,6 +349,7 @@ func (r *running) overseeBrain(ctx context.Context, failure *fault, ended chan e
 		return err
 	}
 	r.safe()
+	r.feeder.stopping()
 	select {
 	case <-r.loop.safeNow:
 	case err := <-ended:
@@ -323,9 +392,10 @@ func (r *running) runLoop(started chan struct{}) (err error) {
 			command: r.cfg.BrainCommand, ends: r.ends, patience: p, log: r.cfg.Log, wakeLoop: r.wakeLoop,
 		}
 	}
-	if err := r.loop.begin(r.latches); err != nil {
+	if err := r.loop.begin(r.heritage.latches, r.heritage.told); err != nil {
 		return err
 	}
+	r.loop.heart.start(r.loop.clock.now(), r.feeder.period())
 	close(started)
 	r.loop.run()
 	return nil
@@ -334,16 +404,12 @@ func (r *running) runLoop(started chan struct{}) (err error) {
 // lastWord halts the devices and says so.
 func (r *running) lastWord() error {
 	r.loop.dropPidfd()
-	err := r.hardware.halt(haltBudget)
+	err := r.hardware.halt()
 	if r.cfg.DryRun {
 		fmt.Fprintln(r.cfg.Stderr, "dry run: no output was driven")
 		return nil
 	}
-	values := make([]string, len(r.cfg.Robot.Manual.Outputs))
-	for i := range values {
-		o := &r.cfg.Robot.Manual.Outputs[i]
-		values[i] = fmt.Sprintf("%s=%v", o.Name, o.Safe)
-	}
+	values := safeValues(r.cfg.Robot)
 	if err != nil {
 		fmt.Fprintf(r.cfg.Stderr, "NOT all outputs are known to be safe (%s wanted): %v\n", strings.Join(values, " "), err)
 		return fmt.Errorf("%w: %w", ErrOutputs, err)
