@@ -22,7 +22,7 @@ func isIdentifier(text string) bool {
 var reserved = map[string]bool{
 	"true": true, "false": true, "dt": true, "d": true, "safe": true,
 	"min": true, "max": true, "abs": true, "clamp": true, "sqrt": true, "exp": true, "log": true,
-	"rate": true, "mean": true, "held": true, "since": true,
+	"rate": true, "mean": true, "lowest": true, "highest": true, "held": true, "since": true,
 }
 
 // identifier reports a name that expressions could not read.
