@@ -138,7 +138,7 @@ func (l *loop) publish() {
 		_ = l.ends.ToBrain.Signal() // a full counter means that nobody reads it
 	}
 	l.keeper.poke()
-	if l.core.stopping && !l.safeTold {
+	if l.core.stopping && l.core.stopOver() && !l.safeTold {
 		l.safeTold = true
 		close(l.safeNow)
 	}
