@@ -1,7 +1,9 @@
 package spine
 
 import (
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -216,5 +218,52 @@ outputs:
 				t.Errorf("%+v: %s takes %v, want %v", c.lease, r.Manual.Outputs[o].Name, got, c.want[o])
 			}
 		}
+	}
+}
+
+// The whole spine: a brain that is stopped, and an end of the program, take the
+// drive down step by step, and the last word is said when it stands.
+func TestControlledStopsOnTheWire(t *testing.T) {
+	g := newRig(t, "steady")
+	g.robot = loadRobot(t, strings.Replace(wiredRobot(g.device), "stop: 1}", "stop: 1, ramp: 1500ms}", 1), testManual)
+	g.cfg.Robot, g.cfg.BrainCommand = g.robot, brainCommand("steady", g.robot, g.listen())
+	g.run()
+	g.moving()
+	pid := g.pid(1)
+	g.signal(pid, syscall.SIGSTOP)
+	g.drives("0", "1")
+	g.goesDown("a stopped brain", 0)
+	g.signal(pid, syscall.SIGCONT)
+	g.moving()
+	lines, _ := g.snapshot()
+	g.end()
+	g.drives("0", "1")
+	g.goesDown("the end of the program", len(lines))
+	if g.err != nil {
+		t.Error(g.err)
+	}
+}
+
+// goesDown wants several values between on the way from 0.5 to 0, in the lines from
+// the given one on.
+func (g *rig) goesDown(when string, from int) {
+	g.t.Helper()
+	lines, _ := g.snapshot()
+	before, between := 0.5, 0
+	for _, line := range lines[from:] {
+		text, ok := strings.CutPrefix(line, "D ")
+		value, err := strconv.ParseFloat(text, 64)
+		if !ok || err != nil || value == before {
+			continue
+		}
+		if value > before && before < 0.5 && before > 0 {
+			g.t.Errorf("%s: the drive goes up from %v to %v", when, before, value)
+		}
+		if before = value; value > 0 && value < 0.5 {
+			between++
+		}
+	}
+	if between < 2 {
+		g.t.Errorf("%s: %d values on the way down: %q\n%s", when, between, lines[from:], g.log.String())
 	}
 }
