@@ -219,7 +219,7 @@ var faultCases = []struct{ file, old, new, cause string }{
 	{"robot", "outputs:", "mesh: {join: [[a]]}\noutputs:", "is not a text"},
 	{"robot", "outputs: {", "outputs: {" + manyReadBacks(33), "reflex read-back-o32 cannot be made of"},
 	{"robot", "outputs:", "lease: {stop: 0, ramp: 1s}\noutputs:", "lease has a ramp, and stop category 0 is at once"},
-	{"robot", "outputs:", "lease: {ramp: 11s}\noutputs:", "ramp of lease is 11s, out of range"},
+	{"robot", "outputs:", "lease: {ramp: 6s}\noutputs:", "ramp of lease is 6s, out of range"},
 	{"robot", "outputs:", "lease: {ramp: 1s}\noutputs:", "all outputs are on or off"},
 	{"robot", "robot: bot", "robot: bot\n---\nrobot: bot", "second document in one file"},
 	{"robot", "robot: bot", "robot: b\xffot", "file is not UTF-8 text"},

@@ -69,7 +69,7 @@ type Lease struct {
 	ExpiresAfter time.Duration       // default three steps of the model; 10 ms to 60 s
 	Stop         reflex.StopCategory // default Stop1: what the spine performs when it runs out
 	HasRamp      bool                // Ramp was given
-	Ramp         time.Duration       // of stops 1 and 2: how long outputs take to their safe values; 0 to 10 s
+	Ramp         time.Duration       // of stops 1 and 2: how long outputs take to their safe values; 0 to 5 s, so that a shutdown ends before the service manager loses patience
 }
 
 // RampOf gives how long an output takes to its safe value in the lease stop, in a

@@ -68,7 +68,7 @@ var leaseSection = section{
 	fields: []field{
 		{name: "expires_after", form: formDuration, minimum: 0.01, maximum: 60, doc: "10ms to 60s; default three steps of the model"},
 		{name: "stop", form: formChoice, choices: []string{"0", "1", "2"}, doc: "stop category when it runs out: 0 power off, 1 controlled then off, 2 controlled and held; default 1"},
-		{name: "ramp", form: formDuration, maximum: 10, doc: "stop 1 and 2: how long outputs take to their safe values, 0s to 10s, on top of expires_after; default at once, and what it needs but at most 500ms for an output with a rate"},
+		{name: "ramp", form: formDuration, maximum: 5, doc: "stop 1 and 2: how long outputs take to their safe values, 0s to 5s, on top of expires_after; default at once, and what it needs but at most 500ms for an output with a rate"},
 	},
 }
 
