@@ -14,7 +14,7 @@ const (
 	Stale                      // older than stale_after
 	NotANumber                 // the reading was NaN or infinite
 	OutOfRange                 // the reading was outside [Minimum, Maximum]
-	Stuck                      // unchanged for stuck_after
+	Stuck                      // unchanged for stuck_after; the next reading that is another one is Valid
 )
 
 // String names the state as it appears in events and in YAML.
@@ -36,6 +36,10 @@ func (v Validity) String() string {
 	return "unknown"
 }
 
+// TimedOut says whether time alone makes the signal invalid: no reading need come
+// that would confirm it, so that nobody may wait for one.
+func (v Validity) TimedOut() bool { return v == Stale || v == Stuck }
+
 // Signal describes one input of the robot. Its index in the robot's list is its
 // slot in the signal table and in every expression.
 type Signal struct {
@@ -45,7 +49,7 @@ type Signal struct {
 	Minimum    float64       // inclusive, in Unit; Minimum >= Maximum: the range is not checked
 	Maximum    float64       // inclusive, in Unit
 	StaleAfter time.Duration // 0: never stale (edge-driven GPIO inputs)
-	StuckAfter time.Duration // 0: not checked
+	StuckAfter time.Duration // 0: not checked; a change of less than a billionth of the range is none
 	Debounce   time.Duration // GPIO only; 0: none
 	Publish    bool          // value is included in the MQTT state
 }
@@ -59,6 +63,7 @@ type Output struct {
 	Maximum float64
 	Safe    float64 // value of the safe state, inside [Minimum, Maximum]
 	Switch  bool    // only Minimum and Maximum are possible, as on a line that is on or off
+	Rate    float64 // greatest change by commands, in Unit per second; 0: none; never of a Switch
 }
 
 // Reading is one value that an adapter delivers. At is CLOCK_MONOTONIC.

@@ -23,7 +23,8 @@ type SignalTable struct {
 type signalState struct {
 	raw      float64       // newest reading as it came
 	at       time.Duration // of the newest reading, or of Start
-	changed  time.Duration // when raw last took a new value
+	kept     float64       // newest plausible reading that was another one than before; NaN: none yet
+	changed  time.Duration // when kept came, later by the time without readings since
 	validity Validity
 	seen     bool
 }
@@ -51,7 +52,7 @@ func NewSignalTableOver(slots []float64, signals []Signal) *SignalTable {
 // NeverSeen.
 func (t *SignalTable) Start(now time.Duration) {
 	for i := range t.state {
-		t.state[i] = signalState{raw: math.NaN(), at: now, changed: now}
+		t.state[i] = signalState{raw: math.NaN(), at: now, kept: math.NaN(), changed: now}
 		t.values[i] = math.NaN()
 	}
 	t.next = never
@@ -71,13 +72,35 @@ func (t *SignalTable) Set(r Reading) (changed bool) {
 	if s.seen && r.At < s.at {
 		return false
 	}
-	if !s.seen || !sameReading(r.Value, s.raw) {
-		s.changed = r.At
-	}
+	t.moved(r)
 	s.raw, s.at, s.seen = r.Value, r.At, true
 	changed = t.apply(r.Signal, t.judge(r.Signal, r.At))
 	t.next = min(t.next, t.deadline(r.Signal))
 	return changed
+}
+
+// unmoved is the share of a signal's range that a reading must move for its value to
+// have changed: less is the rounding of numbers that stand for the same value.
+const unmoved = 1e-9
+
+// moved notes whether a reading shows that its signal still changes. Only plausible
+// readings do, so that a frozen value between two that are none stays frozen; and
+// time without readings, in which nobody could have seen a change, is not counted.
+func (t *SignalTable) moved(r Reading) {
+	s, d := &t.state[r.Signal], &t.signals[r.Signal]
+	if s.seen && (s.validity == Stale || d.StaleAfter > 0 && r.At-s.at >= d.StaleAfter) {
+		s.changed += r.At - s.at
+	}
+	if !(math.Abs(r.Value) <= math.MaxFloat64 && d.inRange(r.Value)) {
+		return
+	}
+	least := 0.0
+	if !d.Boolean && d.Minimum < d.Maximum {
+		least = float64(unmoved * (d.Maximum - d.Minimum))
+	}
+	if !(math.Abs(r.Value-s.kept) <= least) { // also the first
+		s.kept, s.changed = r.Value, r.At
+	}
 }
 
 // Invalidate marks a signal as not usable at once, for example when its port is

@@ -223,14 +223,124 @@ func judgeHistory(s *Signal, history []Reading, now time.Duration) Validity {
 		!s.Boolean && s.Maximum > s.Minimum && (last.Value < s.Minimum || last.Value > s.Maximum):
 		return OutOfRange
 	}
-	since := last.At
-	for i := len(history) - 1; i >= 0 && history[i].Value == last.Value; i-- {
-		since = history[i].At
-	}
-	if s.StuckAfter > 0 && now-since >= s.StuckAfter {
+	if s.StuckAfter > 0 && unchangedFor(s, history, now) >= s.StuckAfter {
 		return Stuck
 	}
 	return Valid
+}
+
+// unchangedFor adds up the time in which readings came and were no other plausible
+// value than before.
+func unchangedFor(s *Signal, history []Reading, now time.Duration) (unchanged time.Duration) {
+	kept := nan
+	for i, r := range history {
+		if i > 0 {
+			if pause := r.At - history[i-1].At; s.StaleAfter == 0 || pause < s.StaleAfter {
+				unchanged += pause
+			}
+		}
+		if plausible := s.inRange(r.Value) && !math.IsNaN(r.Value); plausible && r.Value != kept {
+			kept, unchanged = r.Value, 0
+		}
+	}
+	return unchanged + now - history[len(history)-1].At
+}
+
+// A frozen sensor does not hide behind readings that are none, behind the rounding
+// of its value, or behind a port that comes and goes.
+func TestTableStuckIsNotHidden(t *testing.T) {
+	third := 1.0 / 3
+	for _, c := range []struct {
+		name string
+		at   func(i int) (value float64, pause time.Duration)
+		want Validity
+	}{
+		{"an ulp up and down", func(i int) (float64, time.Duration) {
+			return math.Nextafter(third, float64(i&1)), 50 * ms
+		}, Stuck},
+		{"not a number in between", func(i int) (float64, time.Duration) {
+			return []float64{third, nan, third}[i%3], 50 * ms
+		}, Stuck},
+		{"out of range in between", func(i int) (float64, time.Duration) {
+			return []float64{third, 7, third}[i%3], 50 * ms
+		}, Stuck},
+		{"at the upper end", func(int) (float64, time.Duration) { return 1, 50 * ms }, Stuck},
+		{"at the lower end", func(int) (float64, time.Duration) { return -1, 50 * ms }, Stuck},
+		{"a port that comes and goes", func(i int) (float64, time.Duration) {
+			return third, []time.Duration{100 * ms, 3 * time.Second}[i%2]
+		}, Stuck},
+		{"a port that was gone for long", func(i int) (float64, time.Duration) {
+			return third, []time.Duration{50 * ms, 50 * ms, time.Hour, 50 * ms}[min(i, 3)]
+		}, Valid},
+		{"a slow drift", func(i int) (float64, time.Duration) { return float64(i) * 1e-8, 50 * ms }, Valid},
+		{"a very slow drift", func(i int) (float64, time.Duration) { return float64(i) * 0.9e-9, 50 * ms }, Valid},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			table := NewSignalTable(tableSignals())
+			now := time.Duration(0)
+			readings := 15
+			if c.want == Valid {
+				readings = 9
+			}
+			for i := range readings {
+				value, pause := c.at(i)
+				table.Expire(now, nil)
+				table.Set(Reading{2, value, now})
+				if i < readings-1 {
+					now += pause
+				}
+			}
+			if got := table.Validity(2); got != c.want {
+				t.Fatalf("it is %v, want %v", got, c.want)
+			}
+			if table.Set(Reading{2, 0.9, now + ms}); table.Validity(2) != Valid {
+				t.Errorf("with another value it is %v", table.Validity(2))
+			}
+		})
+	}
+}
+
+// A stuck signal that becomes stale is stuck again when the same value comes back.
+func TestTableStuckAndStale(t *testing.T) {
+	table := NewSignalTable(tableSignals())
+	for i := range 11 {
+		table.Set(Reading{2, 0.5, time.Duration(i) * 50 * ms})
+	}
+	if v := table.Validity(2); v != Stuck {
+		t.Fatalf("it is %v", v)
+	}
+	table.Expire(time.Minute, nil)
+	if v := table.Validity(2); v != Stale {
+		t.Fatalf("without readings it is %v", v)
+	}
+	if table.Set(Reading{2, 0.5, time.Minute + ms}); table.Validity(2) != Stuck {
+		t.Errorf("the same value again makes it %v", table.Validity(2))
+	}
+	if table.Set(Reading{2, 0.6, time.Minute + 2*ms}); table.Validity(2) != Valid {
+		t.Errorf("another value makes it %v", table.Validity(2))
+	}
+}
+
+// A line that has no readings but its edges is found by the deadline alone.
+func TestTableStuckLine(t *testing.T) {
+	table := NewSignalTable([]Signal{{Name: "pulse", Boolean: true, StuckAfter: time.Second}})
+	table.Set(Reading{0, 1, 0})
+	if at, ok := table.NextExpiry(); !ok || at != time.Second {
+		t.Fatalf("next expiry is %v, %v", at, ok)
+	}
+	found := -1
+	if table.Expire(time.Second-1, func(i int) { found = i }); found >= 0 {
+		t.Error("a nanosecond early")
+	}
+	if table.Expire(time.Second, func(i int) { found = i }); found != 0 || table.Validity(0) != Stuck {
+		t.Errorf("at the deadline: signal %d, %v", found, table.Validity(0))
+	}
+	if at, ok := table.NextExpiry(); ok {
+		t.Errorf("and then something is due at %v", at)
+	}
+	if table.Set(Reading{0, 0, 2 * time.Second}); table.Validity(0) != Valid {
+		t.Errorf("an edge leaves it %v", table.Validity(0))
+	}
 }
 
 func TestTableAllocatesNothing(t *testing.T) {

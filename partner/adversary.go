@@ -101,7 +101,10 @@ func (p *Partner) after(a int, out []float64) {
 			copy(s.slot(at), s.result(rulesOf(a), i))
 		}
 	}
+	s.keep()
+	s.slew()
 	s.evaluate(impactOf(a))
+	s.giveBack()
 	for i, r := range rules {
 		copy(s.slot(p.model.next[r].Signal), s.row(s.save, i))
 	}

@@ -35,8 +35,16 @@ func input() dancer.Input {
 
 // BenchmarkDecision is the mark of the design's part 7: a full decision of 8
 // options, 64 roll-outs x 30 steps each, p99 at most 1 ms.
-func BenchmarkDecision(b *testing.B) {
+func BenchmarkDecision(b *testing.B) { benchmarkDecision(b, eight(b)) }
+
+// BenchmarkDecisionWithRates is the same with outputs that are on their way.
+func BenchmarkDecisionWithRates(b *testing.B) {
 	m := eight(b)
+	m.Outputs[0].Rate, m.Outputs[1].Rate = 0.3, 0.5
+	benchmarkDecision(b, m)
+}
+
+func benchmarkDecision(b *testing.B, m *dancer.Manual) {
 	var p partner.Partner
 	in := input()
 	options := len(m.Options(in.Values[3:]))

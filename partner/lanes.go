@@ -36,6 +36,7 @@ type lanes struct {
 	whole       []int     // per option: lanes in which none broke so far
 	trial, save []float64 // two rows, a row per rule: the adversary's looks ahead
 	worstCorner []float64 // a row per disturbance: where the adversary starts from
+	aims, kept  []float64 // a row per output with a rate: what it is on its way to; where it was
 }
 
 // size makes room for n lanes of at most so many options.
@@ -47,6 +48,7 @@ func (s *lanes) size(c *model, options, n int) {
 	s.margin, s.broke = sized(s.margin, s.n), sized(s.broke, s.n)
 	s.trial, s.save = sized(s.trial, 2*s.n), sized(s.save, len(c.next)*s.n)
 	s.worstCorner = sized(s.worstCorner, c.layout.Disturbances*s.n)
+	s.aims, s.kept = sized(s.aims, len(c.rated)*s.n), sized(s.kept, len(c.rated)*s.n)
 }
 
 // shape says how many lanes there are, not more than there is room for.
@@ -136,6 +138,7 @@ func (s *lanes) start(p *Partner, options []dancer.Option) {
 		}
 		s.whole[o] = s.each
 	}
+	s.head(p.now)
 	s.model.batch.Prepare(s.rows, s.n)
 	fill(s.worst[:len(p.m.Values)*s.n], 10)
 	clear(s.sum[:len(p.m.Values)*s.n])
@@ -143,7 +146,8 @@ func (s *lanes) start(p *Partner, options []dancer.Option) {
 }
 
 // advance moves every state one step: all rules are evaluated from the old state,
-// then written. A signal that is invalid now stays invalid.
+// then written, and outputs with a rate move on. A signal that is invalid now stays
+// invalid.
 func (s *lanes) advance(p *Partner) {
 	s.evaluate(sectionNext)
 	for i := range s.model.next {
@@ -151,6 +155,7 @@ func (s *lanes) advance(p *Partner) {
 			copy(s.slot(at), s.result(sectionNext, i))
 		}
 	}
+	s.slew()
 }
 
 // look takes the indices of the states just reached.

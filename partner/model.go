@@ -14,9 +14,10 @@ import (
 type model struct {
 	layout  dancer.Layout
 	next    []dancer.Next
+	rated   []rated            // outputs that move in the forecast
 	impact  []*program.Program // per value, nil where there is none
 	floored []int              // values with a floor, in the order of the ladder
-	looked  []int              // values with an impact that the rules move, as in sectionLook
+	looked  []int              // values with an impact that the rules or rates move, as in sectionLook
 	ways    []int              // values with a floor and an impact, as in sectionWay
 	hits    []target           // as floored
 	batch   *program.Batch
@@ -45,7 +46,7 @@ func (c *model) fit(m *dancer.Manual) {
 	if c.batch != nil && c.isOf(m) {
 		return
 	}
-	*c = model{layout: m.Layout(), next: slices.Clone(m.Model.Next)}
+	*c = model{layout: m.Layout(), next: slices.Clone(m.Model.Next), rated: ratedOf(m)}
 	for v := range m.Values {
 		c.impact = append(c.impact, impact(m, v))
 		if m.Values[v].HasFloor {
@@ -75,7 +76,7 @@ func (c *model) fit(m *dancer.Manual) {
 
 // isOf says whether the model was made of a manual like this one.
 func (c *model) isOf(m *dancer.Manual) bool {
-	if c.layout != m.Layout() || !slices.Equal(c.next, m.Model.Next) || len(c.impact) != len(m.Values) {
+	if c.layout != m.Layout() || !slices.Equal(c.next, m.Model.Next) || !c.sameRates(m) || len(c.impact) != len(m.Values) {
 		return false
 	}
 	floors := 0
@@ -91,6 +92,22 @@ func (c *model) isOf(m *dancer.Manual) bool {
 		}
 	}
 	return floors == len(c.floored)
+}
+
+// sameRates says whether the outputs have the rates that the model was made with.
+func (c *model) sameRates(m *dancer.Manual) bool {
+	n := 0
+	for i := range m.Outputs {
+		rate := m.Outputs[i].Rate
+		if !(rate > 0) {
+			continue
+		}
+		if n == len(c.rated) || c.rated[n].output != i || c.rated[n].most != float64(rate*m.Model.Step.Seconds()) {
+			return false
+		}
+		n++
+	}
+	return n == len(c.rated)
 }
 
 // impact of value v; nil if the manual has none.
@@ -128,9 +145,9 @@ func (c *model) moves(slot int) bool {
 	return slot >= c.layout.Disturbance(0) || c.moved([]int{slot})
 }
 
-// moved says whether a rule moves one of the slots.
+// moved says whether a rule, or the rate of an output, moves one of the slots.
 func (c *model) moved(slots []int) bool {
-	return slices.ContainsFunc(c.next, func(n dancer.Next) bool { return slices.Contains(slots, n.Signal) })
+	return c.isRated(slots) || slices.ContainsFunc(c.next, func(n dancer.Next) bool { return slices.Contains(slots, n.Signal) })
 }
 
 func (c *model) rules() []int {

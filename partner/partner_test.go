@@ -243,8 +243,9 @@ func TestRolloutsDoNotAllocate(t *testing.T) {
 	m := eight(t)
 	slots := state(5, 60, 1)
 	options := m.Options(slots[3:])
-	for _, rollouts := range []int{1, 64, 640} {
+	for i, rollouts := range []int{1, 64, 640, 64} {
 		var p partner.Partner
+		m.Outputs[0].Rate = float64(i / 3) // the last with an output on its way
 		p.Roll(m, slots, options, 30, rollouts, 1)
 		if n := testing.AllocsPerRun(20, func() { p.Roll(m, slots, options, 30, rollouts, 1) }); n != 0 {
 			t.Errorf("%v allocations in %d roll-outs", n, rollouts)
@@ -253,6 +254,42 @@ func TestRolloutsDoNotAllocate(t *testing.T) {
 			t.Errorf("%v allocations in a forecast of %d roll-outs, want 2", n, rollouts)
 		}
 	}
+}
+
+// TestRateInTheForecast: an output with a rate is where it is at the first step of the
+// world, and gets to the option's value in the time that it needs.
+func TestRateInTheForecast(t *testing.T) {
+	m := museum(t)
+	m.Model.Disturbance = nil
+	m.Model.Next[0].Program = compile(t, "range - 1.2 m/s * drive * dt", "m")
+	m.Impact[3] = compile(t, "range / 1 m", "")
+	m.Impact[2] = compile(t, "10 * drive", "")
+	m.Outputs[0].Rate = 0.2 // per second: to 0.5 in 25 steps
+	slots := state(8, 0, 1)
+	slots[3] = 0
+	var p partner.Partner
+	for _, a := range p.Forecast(m, slots, m.Options(slots[3:]), 30, 8, 1) {
+		if a.Option != "patrol" {
+			continue
+		}
+		distance, drive, sum := 8.0, 0.0, 0.0
+		for range 30 {
+			distance -= 0.12 * drive
+			drive = min(drive+0.02, 0.5)
+			sum += 10 * drive
+		}
+		if got := a.Indices[3].Worst; math.Abs(got-distance) > 1e-9 {
+			t.Errorf("it gets as near as %v, want %v", got, distance)
+		}
+		if got := a.Indices[2].Worst; math.Abs(got-0.2) > 1e-9 {
+			t.Errorf("worst of the drive is %v, want 0.2, its first step", got)
+		}
+		if got := a.Indices[2].Expected; math.Abs(got-sum/30) > 1e-9 {
+			t.Errorf("expected of the drive is %v, want %v", got, sum/30)
+		}
+		return
+	}
+	t.Error("no patrol")
 }
 
 // TestAgainstPlainRollouts holds the forecast against a slow and obvious one:

@@ -25,6 +25,7 @@ type plain struct {
 	visits    []visit // every state that a roll-out reached
 	rolls     []roll
 	registers []float64
+	aims      []float64 // what the outputs are on their way to
 }
 
 // visit is one state and the least distance of an index above its floor in it.
@@ -65,6 +66,15 @@ func (p *plain) advance(state, disturbance []float64) []float64 {
 	for _, n := range p.m.Model.Next {
 		if !math.IsNaN(p.now[n.Signal]) {
 			after[n.Signal] = n.Program.Eval(before, p.registers)
+		}
+	}
+	for i, o := range p.m.Outputs {
+		at, most := p.m.Layout().Output(i), o.Rate*p.m.Model.Step.Seconds()
+		switch left := p.aims[i] - before[at]; {
+		case o.Rate == 0 || math.Abs(left) <= most:
+			after[at] = p.aims[i]
+		default:
+			after[at] += math.Copysign(most, left)
 		}
 	}
 	return after
@@ -167,8 +177,13 @@ func (p *plain) recoverable(state []float64) bool {
 	p.unknown = slices.Clone(unknown)
 	defer func() { p.unknown = unknown }()
 	state = slices.Clone(state)
+	aims := p.aims
+	defer func() { p.aims = aims }()
+	p.aims = slices.Clone(state[p.m.Layout().Output(0):][:len(p.m.Outputs)])
 	for _, set := range p.m.Actions[p.m.Fallback].Set {
-		state[p.m.Layout().Output(set.Output)] = set.Value
+		if p.aims[set.Output] = set.Value; p.m.Outputs[set.Output].Rate == 0 {
+			state[p.m.Layout().Output(set.Output)] = set.Value
+		}
 	}
 	var middle []float64
 	for _, d := range p.m.Model.Disturbance {
@@ -192,6 +207,12 @@ func plainForecast(m *dancer.Manual, slots []float64, o *dancer.Option, steps, b
 	start := make([]float64, layout.Slots())
 	copy(start, slots[:layout.Signals])
 	copy(start[layout.Signals:], o.Outputs)
+	p.aims = o.Outputs
+	for i := range m.Outputs {
+		if m.Outputs[i].Rate > 0 {
+			start[layout.Output(i)] = slots[layout.Output(i)]
+		}
+	}
 
 	for v := range m.Values {
 		p.index(v, start) // for unknown alone: the state of now counts for that
@@ -268,6 +289,9 @@ func drawManual(t *rapid.T, tb testing.TB) *dancer.Manual {
 	}
 	if rapid.IntRange(0, 5).Draw(t, "no impact") == 0 {
 		m.Impact[1] = nil
+	}
+	for i := range m.Outputs {
+		m.Outputs[i].Rate = rapid.SampledFrom([]float64{0, 0, 0.3, 2, 50}).Draw(t, "rate")
 	}
 	for range rapid.IntRange(0, 5).Draw(t, "more disturbances") {
 		m.Model.Disturbance = append(m.Model.Disturbance, dancer.Disturbance{Signal: 0, Minimum: -1, Maximum: 1})

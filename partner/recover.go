@@ -17,6 +17,7 @@ func (p *Partner) recover() {
 			s.put(i*s.each+k, p.reports[i].ends[k*states:(k+1)*states])
 		}
 	}
+	s.stay()
 	p.applyFallback(s)
 	for i := range p.m.Model.Disturbance {
 		d := &p.m.Model.Disturbance[i]
@@ -42,7 +43,7 @@ func (s *lanes) put(l int, state []float64) {
 func (p *Partner) applyFallback(s *lanes) {
 	if f := p.m.Fallback; f >= 0 && f < len(p.m.Actions) {
 		for _, set := range p.m.Actions[f].Set {
-			fill(s.slot(p.layout.Output(set.Output)), set.Value)
+			fill(s.target(p.layout.Output(set.Output)), set.Value)
 		}
 	}
 }

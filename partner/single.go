@@ -11,11 +11,15 @@ type single struct {
 	registers [program.Registers]float64
 }
 
-// start puts the state of now with the option's outputs.
+// start puts the state of now with the option's outputs; those with a rate are still
+// where they are.
 func (s *single) start(p *Partner, o *dancer.Option) {
 	s.slots = sized(s.slots, p.layout.Slots())
 	copy(s.slots, p.now[:p.layout.Signals])
 	copy(s.slots[p.layout.Signals:], o.Outputs)
+	for _, r := range p.model.rated {
+		s.slots[r.slot] = p.now[r.slot]
+	}
 	clear(s.slots[p.layout.Disturbance(0):])
 }
 

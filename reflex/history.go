@@ -19,7 +19,7 @@ const (
 type bucket struct {
 	index int64         // of the stretch; -1: nothing in it
 	at    time.Duration // rate: of its first reading
-	value float64       // rate: that reading; mean: value times nanoseconds
+	value float64       // rate: that reading; mean: value times nanoseconds; lowest and highest: the extreme
 }
 
 // reading is one value of an argument.
@@ -44,12 +44,12 @@ type history struct {
 	buckets          []bucket // of rate and mean
 	previous, newest reading  // rate; previous is RateOver or more before newest
 	before           bool     // rate: previous is one
-	waiting          bool     // rate: a second reading is needed
+	waiting          bool     // rate: a second reading is needed; lowest and highest: more time
 }
 
 func newHistory(window *Window) history {
 	h := history{window: window, width: (window.Length + divisions - 1) / divisions, due: never}
-	if window.Kind == RateWindow || window.Kind == MeanWindow {
+	if window.Kind != HeldWindow && window.Kind != SinceWindow {
 		h.buckets = make([]bucket, buckets)
 	}
 	return h
@@ -66,9 +66,12 @@ func (h *history) forget() {
 // begin takes the first valid argument.
 func (h *history) begin(now time.Duration, x float64) {
 	h.valid, h.at, h.begun, h.since, h.value = true, now, now, now, x
-	if h.window.Kind == RateWindow {
+	switch h.window.Kind {
+	case RateWindow:
 		h.newest = reading{now, x}
 		h.keep(now, x)
+	case LowestWindow, HighestWindow:
+		h.reach(now, x)
 	}
 }
 
@@ -82,6 +85,9 @@ func (h *history) take(now time.Duration, x float64) {
 		if x != h.value {
 			h.since = now
 		}
+	case LowestWindow, HighestWindow:
+		h.spread(now)
+		h.reach(now, x)
 	case HeldWindow:
 		if h.value != 1 {
 			h.since = now
@@ -112,6 +118,8 @@ func (h *history) result(now time.Duration) float64 {
 		return h.mean(now)
 	case HeldWindow:
 		return h.held(now)
+	case LowestWindow, HighestWindow:
+		return h.extreme(now)
 	}
 	if h.value == 1 {
 		return 0

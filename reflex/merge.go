@@ -93,7 +93,7 @@ func newSetters(rules []Rule, outputs []hal.Output) (setters [][]setter, ramps [
 			}
 			if rules[i].Ramp > 0 && !outputs[s.Output].Switch {
 				one.ramp = len(ramps[i])
-				ramps[i] = append(ramps[i], ramp{output: s.Output, to: s.Value})
+				ramps[i] = append(ramps[i], ramp{Ramp{To: s.Value, Safe: outputs[s.Output].Safe}, s.Output})
 			}
 			setters[s.Output] = append(setters[s.Output], one)
 		}

@@ -5,13 +5,49 @@ import (
 	"time"
 )
 
-// rampStep is how often a ramp moves on.
-const rampStep = 10 * time.Millisecond
+// RampStep is how often a ramp moves on.
+const RampStep = 10 * time.Millisecond
 
-// ramp is the way of one output from where it was when a rule fired.
+// Ramp is the way of one output in the controlled part of a stop: a straight line
+// from where it was when the stop began.
+type Ramp struct {
+	From, To float64 // in the unit of the output
+	Safe     float64 // the output's safe value
+}
+
+// At gives where the output is so long after the beginning, for a line that takes
+// the given time. present is what is on the wire: the output never moves away from
+// safe from there, and never to the other side of it.
+func (r *Ramp) At(elapsed, length time.Duration, present float64) float64 {
+	value := r.line(elapsed, length)
+	switch {
+	case across(r.From, value, r.Safe):
+		value = r.Safe // on the way from one side of it to the other
+	case math.Abs(value-r.Safe) >= math.Abs(present-r.Safe):
+		return present
+	}
+	if across(present, value, r.Safe) { // something else has brought it there meanwhile
+		return r.Safe
+	}
+	return value
+}
+
+// line is where the straight line is.
+func (r *Ramp) line(elapsed, length time.Duration) float64 {
+	if elapsed >= length {
+		return r.To
+	}
+	share := float64(elapsed) / float64(length)
+	return r.From + float64((r.To-r.From)*share)
+}
+
+// across says whether safe lies between two values.
+func across(a, b, safe float64) bool { return a < safe && b > safe || a > safe && b < safe }
+
+// ramp is that of one output of a rule.
 type ramp struct {
-	output   int
-	from, to float64
+	Ramp
+	output int
 }
 
 // Drive tells the value of an output that is on the wire now. Ramps begin there
@@ -26,10 +62,10 @@ func (t *Table) stop(i int, now time.Duration) {
 	if rule.Ramp == 0 {
 		return
 	}
-	s.step = now + min(rampStep, rule.Ramp)
+	s.step = now + min(RampStep, rule.Ramp)
 	for k := range t.ramps[i] {
 		r := &t.ramps[i][k]
-		r.from = t.present[r.output]
+		r.From = t.present[r.output]
 	}
 }
 
@@ -44,7 +80,7 @@ func (t *Table) stopOn(i int, now time.Duration) {
 	case now >= end:
 		s.step = never
 	default:
-		s.step = min(s.began+((now-s.began)/rampStep+1)*rampStep, end)
+		s.step = min(s.began+((now-s.began)/RampStep+1)*RampStep, end)
 	}
 	t.changed = true
 }
@@ -56,22 +92,5 @@ func (t *Table) controlled(s *setter) float64 {
 		return s.value
 	}
 	r := &t.ramps[s.rule][s.ramp]
-	safe, present := t.outputs[r.output].Safe, t.present[r.output]
-	value := r.at(t.now-t.states[s.rule].began, t.rules[s.rule].Ramp)
-	if (r.from < safe) != (value < safe) && (r.from > safe) != (value > safe) {
-		value = safe // on the way from one side of it to the other
-	}
-	if math.Abs(value-safe) >= math.Abs(present-safe) {
-		return present
-	}
-	return value
-}
-
-// at is where a ramp is some time after its beginning.
-func (r *ramp) at(elapsed, length time.Duration) float64 {
-	if elapsed >= length {
-		return r.to
-	}
-	share := float64(elapsed) / float64(length)
-	return r.from + float64((r.to-r.from)*share)
+	return r.At(t.now-t.states[s.rule].began, t.rules[s.rule].Ramp, t.present[r.output])
 }

@@ -117,6 +117,29 @@ func TestRampNeverMovesAwayFromSafe(t *testing.T) {
 	}
 }
 
+// Something else has brought the output over to the other side of safe, or nearer,
+// while the line goes on.
+func TestRampFromWhatIsOnTheWire(t *testing.T) {
+	for _, c := range []struct{ from, to, safe, present, want float64 }{
+		{0.8, 0, 0, 0.8, 0.4},
+		{0.8, 0, 0, 0.3, 0.3},
+		{0.8, 0, 0, -0.6, 0},
+		{0.8, 0, 0, -0.1, -0.1},
+		{0.8, -0.8, 0, 0.8, 0},
+		{-0.8, 0, 0, 0.6, 0},
+		{0.2, 1, 1, 0.2, 0.6},
+		{5, 2, 2, 5, 3.5},
+	} {
+		r := reflex.Ramp{From: c.from, To: c.to, Safe: c.safe}
+		if got := r.At(50*ms, 100*ms, c.present); math.Abs(got-c.want) > 1e-12 {
+			t.Errorf("half way of %+v with %v on the wire: %v, want %v", r, c.present, got, c.want)
+		}
+		if got := r.At(100*ms, 100*ms, c.present); c.to == c.safe && got != c.safe {
+			t.Errorf("at the end of %+v: %v", r, got)
+		}
+	}
+}
+
 func TestRampAfterARestart(t *testing.T) {
 	b := ramped(t, 0.2, reflex.Rule{Ramp: 400 * ms, Latch: true})
 	b.table.Drive(0, 1)

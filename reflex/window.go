@@ -33,6 +33,14 @@ const (
 	// SinceWindow is the number of seconds since the argument was last true, 0 while
 	// it is; counted from its first valid value if it never was, and to SinceAtMost at most.
 	SinceWindow
+
+	// LowestWindow is the lowest value that the argument had in the last Length, or
+	// in up to a 32nd of it more; between two readings the argument counts as the
+	// first of them. It waits until the argument has been valid for Length.
+	LowestWindow
+
+	// HighestWindow is the highest one.
+	HighestWindow
 )
 
 // Bounds of a window, and how often one that moves by time alone is looked at
@@ -69,7 +77,7 @@ type WindowState uint8
 // begins anew when the argument comes back.
 const (
 	WindowInvalid WindowState = iota // NaN: the argument is invalid, or the result is no number
-	WindowWaiting                    // NaN: the argument is valid, and rate has one reading of it
+	WindowWaiting                    // NaN: the argument is valid, and rate has one reading of it, or lowest and highest have less than their time
 	WindowValid
 )
 
@@ -115,7 +123,7 @@ func NewWindows(list []Window, slots int) (*Windows, error) {
 func (w *Windows) check(i, slots int) error {
 	v := &w.list[i]
 	switch {
-	case v.Kind < RateWindow || v.Kind > SinceWindow:
+	case v.Kind < RateWindow || v.Kind > HighestWindow:
 		return errors.New("it is of no kind")
 	case v.Argument == nil:
 		return errors.New("it has no argument")
@@ -188,7 +196,7 @@ func (w *Windows) Tick(now time.Duration, slots []float64) (windows uint64) {
 }
 
 // NextDeadline gives the earliest time at which a window changes by time alone:
-// for held exactly, for mean and since the next look.
+// for held, lowest and highest exactly, for mean and since the next look.
 func (w *Windows) NextDeadline() (earliest time.Duration, ok bool) {
 	earliest = never
 	for i := range w.states {

@@ -90,6 +90,23 @@ func BenchmarkWindowedRulesOneChanged(b *testing.B) {
 	}
 }
 
+// One output that moves with every step, as a read-back looks at it.
+func BenchmarkLowestAndHighest(b *testing.B) {
+	p := newPast(b, "lowest(drive, 200ms)", "highest(drive, 200ms)")
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		p.read(10*time.Millisecond, driveSlot, float64(i&63))
+	}
+}
+
+func TestLowestAndHighestDoNotAllocate(t *testing.T) {
+	p := newPast(t, "lowest(drive, 200ms)", "highest(drive, 200ms)")
+	i := 0
+	if n := testing.AllocsPerRun(200, func() { i++; p.read(7*time.Millisecond, driveSlot, float64(i&31)) }); n != 0 {
+		t.Errorf("%v allocations a reading", n)
+	}
+}
+
 // Every signal has a new reading, and all 20 windows and 100 rules are looked at.
 func BenchmarkWindowedRulesAll(b *testing.B) {
 	windows, table, slots := hundredWindowed(b)

@@ -17,7 +17,7 @@ import (
 // slots 5 and up are the windows'.
 func windowsOf(tb testing.TB, sources ...string) []reflex.Window {
 	tb.Helper()
-	kinds := map[string]reflex.WindowKind{"rate": reflex.RateWindow, "mean": reflex.MeanWindow, "held": reflex.HeldWindow, "since": reflex.SinceWindow}
+	kinds := map[string]reflex.WindowKind{"rate": reflex.RateWindow, "mean": reflex.MeanWindow, "lowest": reflex.LowestWindow, "highest": reflex.HighestWindow, "held": reflex.HeldWindow, "since": reflex.SinceWindow}
 	found := &expr.Windows{First: 5}
 	for _, source := range sources {
 		want := expr.Want{AnyUnit: true, Boolean: strings.HasPrefix(source, "held")}
@@ -224,6 +224,39 @@ func TestMean(t *testing.T) {
 	p.is(7, "back, and anew")
 }
 
+// What lowest and highest forget they forget by time alone, when the last 32nd of
+// their time that had it is over.
+func TestLowestAndHighest(t *testing.T) {
+	p := newPast(t, "lowest(smoke, 320ms)", "highest(smoke, 320ms)")
+	both := func(low, high float64, when string) {
+		t.Helper()
+		if l, h := p.value(0), p.value(1); (l != low || h != high) && !(l != l && low != low) {
+			t.Errorf("%s: %v to %v, want %v to %v", when, l, h, low, high)
+		}
+	}
+	p.read(0, smokeSlot, 3)
+	both(math.NaN(), math.NaN(), "at first")
+	if s := p.windows.State(0); s != reflex.WindowWaiting {
+		t.Errorf("at first: state %v", s)
+	}
+	p.pass(320 * ms)
+	both(3, 3, "when it was looked at for its whole time")
+	if due, ok := p.windows.NextDeadline(); ok {
+		t.Errorf("nothing moves, and a look is due at %v", due)
+	}
+	p.read(100*ms, smokeSlot, 9)
+	both(3, 9, "a higher one")
+	p.read(5*ms, smokeSlot, 5)
+	both(3, 9, "the highest was short")
+	p.pass(300 * ms)
+	both(3, 9, "before the time is over")
+	p.pass(30 * ms)
+	both(5, 5, "after it")
+	p.read(0, smokeSlot, math.NaN())
+	p.read(ms, smokeSlot, 5)
+	both(math.NaN(), math.NaN(), "anew")
+}
+
 func TestMeanOfWhatIsTooLargeIsInvalid(t *testing.T) {
 	p := newPast(t, "mean(smoke, 1s)")
 	p.read(0, smokeSlot, math.MaxFloat64)
@@ -323,6 +356,8 @@ func (s *slow) result(now time.Duration) (value, slack float64) {
 		return value, 1e-15 * value // seconds are rounded twice here
 	case reflex.MeanWindow:
 		return s.mean(run, now)
+	case reflex.LowestWindow, reflex.HighestWindow:
+		return s.extreme(run, now), 0
 	}
 	value = s.rate(run)
 	return value, 1e-14 * math.Abs(value)
@@ -349,6 +384,27 @@ func (s *slow) since(run []sample, now time.Duration) float64 {
 		}
 	}
 	return (now - last).Seconds()
+}
+
+// extreme looks back to the beginning of the 32nd, counted from the start of the
+// clock, in which the window begins.
+func (s *slow) extreme(run []sample, now time.Duration) float64 {
+	if now-run[0].at < s.window.Length {
+		return math.NaN()
+	}
+	width := (s.window.Length + 31) / 32
+	from, result := (now-s.window.Length)/width*width, run[len(run)-1].value
+	for i, r := range run {
+		if i+1 < len(run) && run[i+1].at < from {
+			continue
+		}
+		if s.window.Kind == reflex.LowestWindow {
+			result = min(result, r.value)
+		} else {
+			result = max(result, r.value)
+		}
+	}
+	return result
 }
 
 func (s *slow) mean(run []sample, now time.Duration) (value, slack float64) {
@@ -409,7 +465,7 @@ func TestWindowsAgreeWithTheSlowVersion(t *testing.T) {
 		for range rapid.IntRange(1, 6).Draw(rt, "windows") {
 			length := rapid.SampledFrom(lengths).Draw(rt, "length")
 			sources = append(sources, fmt.Sprintf(rapid.SampledFrom([]string{
-				"rate(smoke, %s)", "mean(smoke, %s)", "mean(smoke * drive, %s)", "held(smoke > 0.5, %s)", "held(bumper, %s)", "since(bumper || smoke == 1) + 0 * mean(drive, %s) * 1 s",
+				"rate(smoke, %s)", "mean(smoke, %s)", "mean(smoke * drive, %s)", "lowest(smoke, %s)", "highest(smoke * drive, %s)", "held(smoke > 0.5, %s)", "held(bumper, %s)", "since(bumper || smoke == 1) + 0 * mean(drive, %s) * 1 s",
 			}).Draw(rt, "window"), length))
 		}
 		p := newPast(t, sources...)
@@ -475,7 +531,7 @@ func TestWindowsAgreeWithTheSlowVersion(t *testing.T) {
 			check(p.windows.Update(p.now, []int{slot}, p.slots))
 		}
 	})
-	for kind := reflex.RateWindow; kind <= reflex.SinceWindow; kind++ {
+	for kind := reflex.RateWindow; kind <= reflex.HighestWindow; kind++ {
 		if checked[kind] < 300 && !testing.Short() || checked[kind] == 0 { // in short mode there are 20 draws
 			t.Errorf("windows of kind %v were compared %d times", kind, checked[kind])
 		}

@@ -216,7 +216,7 @@ func TestCompileErrors(t *testing.T) {
 		{"min(drive)", quantity, "column 1: min has 1 arguments (write min(a, b))"},
 		{"min + 1", quantity, "column 1: min is a function (write min(a, b))"},
 		{"mni(1, 2)", quantity, "column 1: unknown function mni (did you mean min?)"},
-		{"tangent(1)", quantity, "column 1: unknown function tangent (known functions: abs, approach, battery, clamp, exp, growth, held, log, logistic, max, mean, min, rate, safe_distance, safe_distance_opposite, safe_lateral_distance, since, sqrt, stopping_distance)"},
+		{"tangent(1)", quantity, "column 1: unknown function tangent (known functions: abs, approach, battery, clamp, exp, growth, held, highest, log, logistic, lowest, max, mean, min, rate, safe_distance, safe_distance_opposite, safe_lateral_distance, since, sqrt, stopping_distance)"},
 		{"maen(drive, 2s)", quantity, "column 1: unknown function maen (did you mean mean?)"},
 		{"mean + 1", quantity, "column 1: mean is a function (write mean(x, 2s))"},
 		{"drive(1)", quantity, "column 1: drive is no function (write * to multiply)"},

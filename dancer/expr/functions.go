@@ -49,7 +49,7 @@ func (c *compiler) function(t token) (function, *Error) {
 
 // functionNames gives the names of all functions, sorted.
 func functionNames() []string {
-	names := append(slices.Collect(maps.Keys(functions)), "rate", "mean", "held", "since")
+	names := append(slices.Collect(maps.Keys(functions)), "rate", "mean", "lowest", "highest", "held", "since")
 	slices.Sort(names)
 	return names
 }

@@ -23,7 +23,7 @@ const (
 // fills at run time.
 type Window struct {
 	Name     string           // the call in one way of writing it, such as "mean(smoke, 2s)"
-	Function string           // rate, mean, held or since
+	Function string           // rate, mean, lowest, highest, held or since
 	Argument *program.Program // a quantity in its own unit, or of held and since a condition
 	Length   time.Duration    // MinimumWindowLength to MaximumWindowLength; 0 for since
 	Slot     int              // of the result
@@ -60,7 +60,7 @@ func windowed(name string) (function, bool) {
 	switch name {
 	case "rate":
 		f.least = 1
-	case "mean":
+	case "mean", "lowest", "highest":
 	case "held":
 		f.usage = "held(condition, 300ms)"
 	case "since":
@@ -105,7 +105,7 @@ func (c *compiler) windowArgument(v *Window, x operand) *Error {
 		return &Error{Offset: x.from, What: fmt.Sprintf("%s looks back at a condition, this is %s", v.Function, describe(x)), Hint: "compare it with something: <, >, =="}
 	}
 	switch v.Function {
-	case "mean":
+	case "mean", "lowest", "highest":
 		v.Unit = x.unit
 	case "held":
 		v.Boolean = true
@@ -154,7 +154,7 @@ func (c *compiler) windowNames(v *Window, x operand) *Error {
 	}
 	v.Name = text.String()
 	if v.Function == "rate" && !measured {
-		return &Error{Offset: x.from, What: "rate needs the readings of a signal, and this has none", Hint: "mean, held and since look back at outputs too"}
+		return &Error{Offset: x.from, What: "rate needs the readings of a signal, and this has none", Hint: "mean, lowest, highest, held and since look back at outputs too"}
 	}
 	return nil
 }

@@ -144,7 +144,7 @@ func TestWindowErrors(t *testing.T) {
 		{"mean(3 m, 2s)", quantity, "column 6: mean looks back at a constant (look back at signals and outputs)"},
 		{"1 + since(true) / 1 s", quantity, "column 11: since looks back at a constant (look back at signals and outputs)"},
 		{"mean(range + d.range, 2s)", quantity, "column 14: mean looks back at d.range, which is never measured (look back at signals and outputs)"},
-		{"1 + rate(2 * drive)", quantity, "column 10: rate needs the readings of a signal, and this has none (mean, held and since look back at outputs too)"},
+		{"1 + rate(2 * drive)", quantity, "column 10: rate needs the readings of a signal, and this has none (mean, lowest, highest, held and since look back at outputs too)"},
 		{"mean(rnage, 2s)", quantity, "column 6: unknown name rnage (did you mean range?)"},
 		{"mean(smoke, 2s) < 3 m", condition, "column 19: cannot compare a quantity in ppm with a quantity in m (multiply 3 m by a quantity in ppm/m)"},
 	}

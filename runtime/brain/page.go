@@ -179,7 +179,7 @@ func (p *page) Status() web.Status {
 		Role: web.RoleRobot, Name: p.b.robot.Name, Cell: p.b.robot.Cell, Version: p.b.version,
 		StartedAt: p.started, Now: now, Uptime: now.Sub(p.started),
 		Broker: web.Broker{URL: p.b.robot.Conductor.Broker, Connected: p.b.mail.connected()},
-		Outbox: p.b.mail.pending(), Problems: append(p.b.problems(), p.b.modelProblems()...),
+		Outbox: p.b.mail.pending(), Problems: slices.Concat(p.b.problems(), p.b.signalProblems(), p.b.modelProblems()),
 		Latency: web.FiguresOf(p.Latencies()),
 	}
 	for _, a := range p.Agents() {

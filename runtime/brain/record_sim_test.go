@@ -48,6 +48,8 @@ type world struct {
 	people, bumper, estop, fire float64
 	blind                       bool // the distance sensor says nothing
 	nonsense                    bool // the people counter says not a number
+	wheel                       float64
+	torn                        bool // the wheel stands whatever it is told
 }
 
 const (
@@ -265,6 +267,9 @@ func (s *simulation) drain() {
 // extinguisher.
 func (w *world) move(output func(int) float64) {
 	dt := tickLength.Seconds()
+	if w.wheel = output(0); w.torn {
+		w.wheel = 0
+	}
 	w.distance -= 1.2 * output(0) * dt
 	if w.distance < 0.25 {
 		w.distance = 7 // it turns
@@ -300,6 +305,8 @@ func (w *world) readings(signals []hal.Signal) []*float64 {
 			x = w.bumper
 		case "estop":
 			x = w.estop
+		case "wheel":
+			x = w.wheel
 		default:
 			continue // not from a sensor
 		}

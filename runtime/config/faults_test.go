@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -216,6 +217,10 @@ var faultCases = []struct{ file, old, new, cause string }{
 	{"robot", "signals:\n  range: {port: nav, unit: m, range: [0, 8]}\n  bumper: {pin: pin 11, active: low, pull: up}", "signals: {}", "signals is empty"},
 	{"robot", "outputs:", "conductor: {broker: \"mqtt://bot:secret@127.0.0.1\"}\noutputs:", "has a user name in its address"},
 	{"robot", "outputs:", "mesh: {join: [[a]]}\noutputs:", "is not a text"},
+	{"robot", "outputs: {", "outputs: {" + manyReadBacks(33), "reflex read-back-o32 cannot be made of"},
+	{"robot", "outputs:", "lease: {stop: 0, ramp: 1s}\noutputs:", "lease has a ramp, and stop category 0 is at once"},
+	{"robot", "outputs:", "lease: {ramp: 6s}\noutputs:", "ramp of lease is 6s, out of range"},
+	{"robot", "outputs:", "lease: {ramp: 1s}\noutputs:", "all outputs are on or off"},
 	{"robot", "robot: bot", "robot: bot\n---\nrobot: bot", "second document in one file"},
 	{"robot", "robot: bot", "robot: b\xffot", "file is not UTF-8 text"},
 	{"robot", "robot: bot", "robot: " + strings.Repeat("[", 100) + "bot", "brackets are nested too deep"},
@@ -234,6 +239,15 @@ var faultCases = []struct{ file, old, new, cause string }{
 	{"manual", "actions:", "reflexes:\n  - {name: a, when: \"bumper\", set: safe, latch: operator, stop: 1}\n  - {name: a, when: \"bumper\", set: safe, latch: operator, stop: 1}\nactions:", "reflex a is there twice"},
 	{"manual", "actions:", "model: {step: 1s, horizon: 100ms}\nactions:", "horizon of the model is 100ms, shorter than its step"},
 	{"manual", "actions:", "model: {next: {" + strings.Repeat("range: \"range\", ", 1025) + "}}\nactions:", "next has 1025 entries"},
+}
+
+// manyReadBacks are so many outputs with two windows each.
+func manyReadBacks(n int) string {
+	text := strings.Builder{}
+	for i := range n {
+		fmt.Fprintf(&text, "o%d: {port: nav, unit: m, format: \"o {value}\\n\", range: [0, 8], safe: 0, read_back: {signal: range}}, ", i)
+	}
+	return text.String()
 }
 
 // TestEveryFaultIsExplained: each wrong file is refused, for its own cause.

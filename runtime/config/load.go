@@ -84,6 +84,7 @@ func (l *loader) load(data []byte) Problems {
 	l.network(k)
 	l.robot.Autostart = k.boolean("autostart")
 	manual := l.manualFile(k)
+	l.readBackRules()
 	l.lease(k)
 	l.recording(k)
 	l.watchdog(k)
@@ -161,10 +162,25 @@ func (l *loader) lease(k keys) {
 	l.robot.Lease = Lease{
 		ExpiresAfter: x.duration("expires_after", max(leaseSteps*step, 10*time.Millisecond)),
 		Stop:         leaseStop(x.choice("stop", "1")),
+		HasRamp:      x.has("ramp"),
+		Ramp:         x.duration("ramp", 0),
 	}
+	l.checkLeaseRamp(x)
 	if l.robot.Manual != nil && l.robot.Lease.ExpiresAfter < step {
 		x.fault("expires_after", fmt.Sprintf("give at least %s; three steps is usual", formatSeconds(seconds(step))),
 			"expires_after of lease is %s, shorter than one step of the model: no decision could keep it", formatSeconds(seconds(l.robot.Lease.ExpiresAfter)))
+	}
+}
+
+// checkLeaseRamp reports a ramp that could do nothing.
+func (l *loader) checkLeaseRamp(x keys) {
+	moves := func(o hal.Output) bool { return !o.Switch }
+	switch {
+	case !x.has("ramp"):
+	case l.robot.Lease.Stop == reflex.Stop0:
+		x.fault("ramp", "give stop: 1 or 2, or remove ramp", "lease has a ramp, and stop category 0 is at once")
+	case len(l.world.outputs) > 0 && !slices.ContainsFunc(l.world.outputs, moves):
+		l.warn(x.where("ramp"), "lease has a ramp, and all outputs are on or off", "remove it: they take their safe values at once")
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -287,5 +288,46 @@ func write(t *testing.T, path, text string) {
 	}
 	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestOutputsThatAreLimitedAndWatched: what rate, read_back and the lease's ramp
+// come to, with their defaults, and the reflex that a read-back makes.
+func TestOutputsThatAreLimitedAndWatched(t *testing.T) {
+	const outputs = `outputs:
+  speed: {port: nav, format: "M {value}\n", unit: m, range: [-4, 6], safe: 0, rate: 0.5, read_back: {signal: range, within: 1500ms}}
+  arm:   {port: nav, format: "A {value}\n", unit: m, range: [0, 4], safe: 0, read_back: {signal: range, tolerance: 0.25}}
+  drive: {pin: GPIO18, safe: 0, read_back: {signal: bumper}}
+lease: {stop: 2, ramp: 250ms}`
+	text := strings.Replace(testRobot, "outputs: {drive: {pin: GPIO18, safe: 0}}", outputs, 1)
+	text = strings.Replace(text, "range: [0, 8]}", "range: [-8, 8]}", 1)
+	r, problems := loadText(text, testManual, Options{})
+	if err := problems.Err(); err != nil {
+		t.Fatal(err)
+	}
+	first := len(r.Manual.Rules) - 3
+	want := []ReadBack{
+		{Output: 0, Signal: 0, Rule: first, Within: 1500 * time.Millisecond, Tolerance: 0.5},
+		{Output: 1, Signal: 0, Rule: first + 1, Within: 500 * time.Millisecond, Tolerance: 0.25},
+		{Output: 2, Signal: 1, Rule: first + 2, Within: 500 * time.Millisecond, Tolerance: 0.5},
+	}
+	if !slices.Equal(r.ReadBacks, want) {
+		t.Errorf("read-backs %+v", r.ReadBacks)
+	}
+	if r.Manual.Outputs[0].Rate != 0.5 || r.Manual.Outputs[1].Rate != 0 {
+		t.Errorf("outputs %+v", r.Manual.Outputs)
+	}
+	if r.Lease.Stop != reflex.Stop2 || !r.Lease.HasRamp || r.Lease.Ramp != 250*time.Millisecond {
+		t.Errorf("lease %+v", r.Lease)
+	}
+	for i, source := range []string{
+		"range < lowest(speed, 1500ms) - 0.5 m || range > highest(speed, 1500ms) + 0.5 m",
+		"range < lowest(arm, 500ms) - 0.25 m || range > highest(arm, 500ms) + 0.25 m",
+		"(bumper ? 1 : 0) < lowest(drive, 500ms) - 0.5 || (bumper ? 1 : 0) > highest(drive, 500ms) + 0.5",
+	} {
+		rule := r.Manual.Rules[first+i]
+		if rule.When.String() != source || !rule.Latch || rule.Stop != reflex.Stop0 || len(rule.Set) != 3 {
+			t.Errorf("rule %s: %s, latch %v, stop %v, sets %v; want %s", rule.Name, rule.When, rule.Latch, rule.Stop, rule.Set, source)
+		}
 	}
 }

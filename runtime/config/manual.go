@@ -59,6 +59,7 @@ func (m *manualReader) read(root *node) {
 	k := m.section(root, &manualSection, "the manual")
 	m.values(k)
 	m.reflexes(k)
+	m.readBacks(k)
 	m.model(k)
 	m.impact(k)
 	m.actions(k)
@@ -136,7 +137,7 @@ func stopOf(text string) reflex.StopCategory {
 
 func (m *manualReader) reflexes(k keys) {
 	seen := map[string]bool{}
-	for _, item := range k.list("reflexes", maxRules) {
+	for _, item := range k.list("reflexes", maxRules-len(m.w.follows)) {
 		x := m.item(item, &reflexSection)
 		name := x.name("name", "")
 		if name != "" {
@@ -216,7 +217,7 @@ func (m *manualReader) repeats(slot int) bool {
 		return false
 	}
 	w := &windows[slot-own]
-	return w.Function == "mean" || w.Function == "since" || slices.ContainsFunc(w.Argument.Reads(), m.repeats)
+	return w.Function == "mean" || w.Function == "since" || w.Function == "lowest" || w.Function == "highest" || slices.ContainsFunc(w.Argument.Reads(), m.repeats)
 }
 
 func (m *manualReader) impact(k keys) {

@@ -1,10 +1,12 @@
 package config
 
 import (
+	"math"
 	"time"
 
 	"dancer/boards"
 	"dancer/dancer"
+	"dancer/hal"
 	"dancer/reflex"
 )
 
@@ -66,6 +68,37 @@ type Drive struct {
 type Lease struct {
 	ExpiresAfter time.Duration       // default three steps of the model; 10 ms to 60 s
 	Stop         reflex.StopCategory // default Stop1: what the spine performs when it runs out
+	HasRamp      bool                // Ramp was given
+	Ramp         time.Duration       // of stops 1 and 2: how long outputs take to their safe values; 0 to 5 s, so that a shutdown ends before the service manager loses patience
+}
+
+// RampOf gives how long an output takes to its safe value in the lease stop, in a
+// straight line; 0 is at once. Outputs that are on or off, and stop category 0,
+// take no time. Where robot.yaml names no ramp, an output with a rate takes what it
+// needs from the end of its range that is farther from safe, and at most
+// reflex.DefaultControlled; any other is at once.
+func (l *Lease) RampOf(o *hal.Output) time.Duration {
+	switch {
+	case l.Stop == reflex.Stop0 || o.Switch:
+		return 0
+	case l.HasRamp:
+		return l.Ramp
+	case o.Rate == 0:
+		return 0
+	}
+	farthest := math.Max(o.Maximum-o.Safe, o.Safe-o.Minimum)
+	seconds := min(farthest/o.Rate, reflex.DefaultControlled.Seconds())
+	return time.Duration(math.Ceil(seconds * 1e9))
+}
+
+// ReadBack is a signal that must follow an output. It stands for a reflex that
+// latches: see Manual.Rules.
+type ReadBack struct {
+	Output    int           // index into Manual.Outputs
+	Signal    int           // index into Manual.Signals
+	Rule      int           // index into Manual.Rules
+	Within    time.Duration // 10 ms to 60 s; default 500 ms
+	Tolerance float64       // in the output's unit; default a twentieth of its range
 }
 
 // ConductorLink is how a robot reaches its conductor.
@@ -122,6 +155,7 @@ type Robot struct {
 	Ports       []Port
 	Inputs      []Input // parallel to Manual.Measured()
 	Drives      []Drive // parallel to Manual.Outputs
+	ReadBacks   []ReadBack
 	Lease       Lease
 	Recording   Recording
 	Watchdog    Watchdog

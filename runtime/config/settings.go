@@ -13,6 +13,7 @@ type world struct {
 	signals []hal.Signal
 	outputs []hal.Output
 	broken  map[string]bool
+	follows []ReadBack
 	partial bool // signals or outputs could not be read at all: any name may be theirs
 }
 

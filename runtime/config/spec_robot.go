@@ -47,6 +47,18 @@ var outputSection = section{
 		{name: "unit", form: formText, doc: "unit of the value; default none"},
 		{name: "range", form: formRange, doc: "smallest and largest value; default [0, 1] for a GPIO line; needed for a port"},
 		{name: "safe", form: formNumber, required: true, doc: "value of the safe state, inside range: what this output has whenever nothing else may move it"},
+		{name: "rate", form: formNumber, doc: "greatest change per second by commands and holds of the brain, in unit, over 0; default none. Not for a line that is on or off. Reflexes, latches, stops and safe values are never delayed by it"},
+		{name: "read_back", form: formSection, section: &readBackSection, doc: readBackSection.doc},
+	},
+}
+
+var readBackSection = section{
+	title: "read_back",
+	doc:   "The signal that must follow the output: where it does not, or is invalid, the reflex read-back-OUTPUT makes all outputs safe and latches.",
+	fields: []field{
+		{name: "signal", form: formText, required: true, doc: "name of the signal, in the output's unit"},
+		{name: "within", form: formDuration, minimum: 0.01, maximum: 60, doc: "how long it may take to follow, 10ms to 60s; default 500ms"},
+		{name: "tolerance", form: formNumber, doc: "how far it may be off, in the output's unit; default a twentieth of the output's range; 0.5 for a boolean signal"},
 	},
 }
 
@@ -56,6 +68,7 @@ var leaseSection = section{
 	fields: []field{
 		{name: "expires_after", form: formDuration, minimum: 0.01, maximum: 60, doc: "10ms to 60s; default three steps of the model"},
 		{name: "stop", form: formChoice, choices: []string{"0", "1", "2"}, doc: "stop category when it runs out: 0 power off, 1 controlled then off, 2 controlled and held; default 1"},
+		{name: "ramp", form: formDuration, maximum: 5, doc: "stop 1 and 2: how long outputs take to their safe values, 0s to 5s, on top of expires_after; default at once, and what it needs but at most 500ms for an output with a rate"},
 	},
 }
 
@@ -168,6 +181,7 @@ const (
 	defaultBind       = "127.0.0.1:0"
 	defaultCell       = "default"
 	leaseSteps        = 3
+	defaultWithin     = 500 * time.Millisecond
 	defaultKeep       = 10 * time.Minute
 	defaultWatchdog   = 10 * time.Second
 	defaultMegabytes  = 256

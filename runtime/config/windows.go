@@ -14,7 +14,8 @@ import (
 
 // kinds of the functions that look back in time.
 var windowKinds = map[string]reflex.WindowKind{
-	"rate": reflex.RateWindow, "mean": reflex.MeanWindow, "held": reflex.HeldWindow, "since": reflex.SinceWindow,
+	"rate": reflex.RateWindow, "mean": reflex.MeanWindow, "lowest": reflex.LowestWindow, "highest": reflex.HighestWindow,
+	"held": reflex.HeldWindow, "since": reflex.SinceWindow,
 }
 
 // derived gives the signals that the manual's windows make.
@@ -37,6 +38,11 @@ func (m *manualReader) windowRange(w *expr.Window) (low, high float64) {
 		return 0, 1
 	case "since":
 		return 0, reflex.SinceAtMost
+	}
+	for i := range m.w.outputs {
+		if o := &m.w.outputs[i]; (w.Function == "lowest" || w.Function == "highest") && o.Name == w.Argument.String() {
+			return o.Minimum, o.Maximum
+		}
 	}
 	reads := w.Argument.Reads()
 	if len(reads) != 1 || reads[0] >= len(m.w.signals) {

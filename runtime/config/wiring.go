@@ -22,7 +22,7 @@ func isIdentifier(text string) bool {
 var reserved = map[string]bool{
 	"true": true, "false": true, "dt": true, "d": true, "safe": true,
 	"min": true, "max": true, "abs": true, "clamp": true, "sqrt": true, "exp": true, "log": true,
-	"rate": true, "mean": true, "held": true, "since": true,
+	"rate": true, "mean": true, "lowest": true, "highest": true, "held": true, "since": true,
 }
 
 // identifier reports a name that expressions could not read.
@@ -280,7 +280,10 @@ func (l *loader) output(x keys, name string) {
 			x.fault("safe", fmt.Sprintf("give a value from %s to %s", formatNumber(o.Minimum), formatNumber(o.Maximum)), "safe of %s is %s, out of its range", x.what, formatNumber(o.Safe))
 		}
 	}
-	l.addOutput(o, d, d.HasPin && d.PWM == 0)
+	onOff := d.HasPin && d.PWM == 0
+	o.Rate = l.rate(x, &o, onOff)
+	l.readBack(x, &o)
+	l.addOutput(o, d, onOff)
 }
 
 func (l *loader) portOutput(x keys, d *Drive) {

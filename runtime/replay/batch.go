@@ -35,7 +35,7 @@ type reading struct {
 	is       bool // there is one
 	end      bool
 	overtook bool
-	lost     bool  // the readings have stopped
+	lost     bool  // no reading need come that confirms it: Validity.TimedOut
 	slot     int32 // of the signal, -1 for a name that the manual does not have
 	now      time.Duration
 	value    float64 // as rules read it: NaN unless it is valid
@@ -210,7 +210,7 @@ func (w *maker) slow(data []byte, out *reading) error {
 		return err
 	}
 	*out = reading{is: true, end: m.End, overtook: m.Kind != "", slot: w.slot([]byte(m.Name)), now: m.Monotonic, value: math.NaN()}
-	out.lost = m.Validity == lost
+	out.lost = m.Validity == stale || m.Validity == stuck
 	if m.Usable() {
 		out.value = *m.Value
 	}
@@ -238,7 +238,7 @@ func (w *maker) quick(data []byte, out *reading) bool {
 	switch string(q.word(`,"validity":"`)) {
 	case valid:
 		out.value = value
-	case lost:
+	case stale, stuck:
 		out.lost = true
 	}
 	if kind := `,"kind":"`; bytes.HasPrefix(q.rest, []byte(kind)) {
@@ -249,7 +249,7 @@ func (w *maker) quick(data []byte, out *reading) bool {
 	return !q.bad && string(q.rest) == "}"
 }
 
-var valid, lost = hal.Valid.String(), hal.Stale.String()
+var valid, stale, stuck = hal.Valid.String(), hal.Stale.String(), hal.Stuck.String() // the last two are Validity.TimedOut
 
 // scanner takes known text from the front of a message.
 type scanner struct {

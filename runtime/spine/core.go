@@ -60,6 +60,12 @@ type core struct {
 	pending   []link.Event
 	moves     []reflex.Transition
 	onExpired func(int)
+	now       time.Duration // of the settle in hand
+	readBacks []config.ReadBack
+	suspended []bool        // signals that stay awaited
+	slews     []slew        // per output
+	slewDue   time.Duration // the next step of any of them
+	leaseStop leaseStop
 
 	status       link.Status
 	leaseUntil   time.Duration
@@ -110,8 +116,10 @@ func newCore(r *config.Robot, segment *link.Segment, d driver, n notebook, clock
 		changed: make([]int, 0, slots), marked: make([]bool, slots), touched: make([]int, 0, lay.Outputs), disputed: make([]bool, lay.Outputs),
 		pending:   make([]link.Event, 0, 4*len(m.Rules)+16),
 		moves:     make([]reflex.Transition, 4*len(m.Rules)+16),
-		autostart: r.Autostart,
+		autostart: r.Autostart, leaseStop: newLeaseStop(r),
+		readBacks: r.ReadBacks, suspended: make([]bool, lay.Signals),
 	}
+	c.newSlews()
 	c.table = hal.NewSignalTableOver(c.slots, m.Measured())
 	for i := c.table.Len(); i < lay.Signals; i++ {
 		c.slots[i] = math.NaN()
@@ -140,6 +148,7 @@ func (c *core) start(now time.Duration, latches []int) {
 		c.reflex.Await(i, true)
 	}
 	c.unseen = len(c.signals)
+	c.suspendReadBacks()
 	for _, rule := range latches {
 		c.reflex.Restore(rule)
 		c.trace(link.TraceRestore, now, rule, 0, 0)
@@ -159,8 +168,10 @@ func (c *core) start(now time.Duration, latches []int) {
 // That of a derived one ends with those of the signals that it looks back at, and
 // where it is a rate with the second reading.
 func (c *core) seen(signal int) {
-	c.reflex.Await(signal, false)
-	c.trace(link.TraceSeen, c.eventAt, signal, 0, 0)
+	if !c.suspended[signal] {
+		c.reflex.Await(signal, false)
+		c.trace(link.TraceSeen, c.eventAt, signal, 0, 0)
+	}
 	if c.unseen--; c.unseen == 0 {
 		c.dirty = true // outputs are not waiting any more
 	}
@@ -228,7 +239,7 @@ func (c *core) frame(now, at time.Duration, number uint64) {
 	c.status.Cycles++
 	c.showWindows(c.windows.Update(at, c.changed, c.slots), at)
 	for i, slot := range c.changed {
-		if c.validity(slot) == hal.Stale {
+		if c.validity(slot).TimedOut() {
 			c.reflex.Lost(now, slot, c.slots)
 		} else {
 			c.reflex.Changed(now, slot, c.slots)
@@ -259,9 +270,9 @@ func (c *core) tick(now time.Duration) {
 		c.takeMoves()
 		c.dirty = true // the controlled part of a stop ends without a move
 	}
-	if c.status.Lease == link.LeaseLive && now >= c.leaseUntil {
-		c.loseLease(now, link.ReasonLeaseExpired)
-	}
+	c.expireLease(now)
+	c.leaseStopOn(now)
+	c.dirty = c.dirty || now >= c.slewDue
 	c.frame(now, now, 0)
 }
 
@@ -283,7 +294,7 @@ func (c *core) deadline() time.Duration {
 	if c.status.Lease == link.LeaseLive {
 		due = min(due, c.leaseUntil)
 	}
-	return due
+	return min(due, c.slewDue, c.leaseStop.step)
 }
 
 // takeMoves collects what the rules did, for flush to tell with its latency,

@@ -23,13 +23,18 @@ type bench struct {
 	notes   []link.Event
 	latches map[int]bool
 	posts   uint64
-	brain   *link.Segment // the other side's view
+	brain   *link.Segment  // the other side's view
+	noted   func(rule int) // nil, or told of each latch
 }
 
-func (b *bench) write(o int, v float64)           { b.wrote = append(b.wrote, [2]float64{float64(o), v}) }
-func (b *bench) commit()                          {}
-func (b *bench) note(e *link.Event, _ []byte)     { b.notes = append(b.notes, *e) }
-func (b *bench) latched(rule int, on bool)        { b.latches[rule] = on }
+func (b *bench) write(o int, v float64)       { b.wrote = append(b.wrote, [2]float64{float64(o), v}) }
+func (b *bench) commit()                      {}
+func (b *bench) note(e *link.Event, _ []byte) { b.notes = append(b.notes, *e) }
+func (b *bench) latched(rule int, on bool) {
+	if b.latches[rule] = on; on && b.noted != nil {
+		b.noted(rule)
+	}
+}
 func (b *bench) pass(d time.Duration)             { b.now += d; b.tick(b.now) }
 func (b *bench) output(o int) (float64, link.Who) { return b.written[o].value, b.written[o].who }
 

@@ -8,10 +8,14 @@
 //	reflex      an active rule; of several the value nearest to safe
 //	latch       a rule that ended and that no operator has cleared
 //	waiting     a signal that a rule may need was not seen since start: safe
-//	(not started, lease lost, report-only, shutting down: safe)
+//	(not started, report-only: safe)
+//	(lease lost, shutting down: safe, or on the way there in a controlled stop)
 //	hold        the brain's hold while a question is open
 //	command     the brain's decision
 //	(none yet: safe)
+//
+// A hold and a command are reached no faster than the output's rate; nothing else
+// knows of it.
 //
 // A command, or a hold, that meets any of the first ones is discarded, never
 // queued: when they end, the output is safe until the next command. Clearing a latch re-arms

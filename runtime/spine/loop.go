@@ -144,7 +144,7 @@ func (l *loop) publish() {
 	}
 	l.keeper.poke()
 	l.heart.poke()
-	if l.core.stopping && !l.safeTold {
+	if l.core.stopping && l.core.stopOver() && !l.safeTold {
 		l.safeTold = true
 		close(l.safeNow)
 	}

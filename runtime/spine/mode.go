@@ -9,6 +9,7 @@ import (
 // takeCommand takes what the brain put into the mailbox. Whatever it is, the
 // worst it can do is not to renew the lease.
 func (c *core) takeCommand(now time.Duration) {
+	c.expireLease(now) // what comes too late does not keep it
 	in := &c.incoming
 	switch c.segment.TakeCommand(in) {
 	case link.TookNothing, link.TookTorn: // torn: its writer wakes us when it is whole
@@ -53,12 +54,21 @@ func (c *core) renewLease(now time.Duration) {
 	}
 }
 
-// loseLease performs the lease stop: whatever category robot.yaml names, this
-// version takes the outputs to their safe values at once.
-func (c *core) loseLease(now time.Duration, why link.Reason) {
+// expireLease ends a lease whose time is over. The lease stop counts from then,
+// however late it is now.
+func (c *core) expireLease(now time.Duration) {
+	if c.status.Lease == link.LeaseLive && now >= c.leaseUntil {
+		c.loseLease(now, c.leaseUntil, link.ReasonLeaseExpired)
+	}
+}
+
+// loseLease performs the lease stop of robot.yaml, which counts from the given
+// time: category 0 is safe at once, 1 and 2 are safe at the end of a ramp.
+func (c *core) loseLease(now, from time.Duration, why link.Reason) {
 	c.setLease(now, link.LeaseExpired, why)
 	if c.status.Mode == link.ModeRunning {
 		c.leaseStopped = true
+		c.beginLeaseStop(from)
 		c.setMode(now, link.ModeSafe, why, nil)
 	}
 }
@@ -88,6 +98,7 @@ func (c *core) setEpoch() { c.status.Epoch = c.generation<<32 | c.changes&0xffff
 
 // begin is an operator's start. It gives ReasonNone when the robot runs.
 func (c *core) begin(now time.Duration, why link.Reason, by []byte) link.Reason {
+	c.expireLease(now)
 	switch {
 	case c.stopping:
 		return link.ReasonShutdown
@@ -104,10 +115,13 @@ func (c *core) begin(now time.Duration, why link.Reason, by []byte) link.Reason 
 	return link.ReasonNone
 }
 
-// halt is an operator's stop. It always works.
+// halt is an operator's stop: safe at once. It always works.
 func (c *core) halt(now time.Duration, why link.Reason, by []byte) {
 	c.autostart = false
 	c.leaseStopped = false
+	if why != link.ReasonShutdown {
+		c.endLeaseStop()
+	}
 	if c.status.Mode == link.ModeRunning || why == link.ReasonShutdown {
 		c.setMode(now, link.ModeSafe, why, by)
 	}
@@ -157,7 +171,7 @@ func (c *core) brainStarted(now time.Duration, generation uint64) {
 // brainGone is the fast path of a lost lease: nobody is left to renew it.
 func (c *core) brainGone(now time.Duration) {
 	if c.status.Lease == link.LeaseLive {
-		c.loseLease(now, link.ReasonBrainEnded)
+		c.loseLease(now, min(now, c.leaseUntil), link.ReasonBrainEnded)
 	}
 }
 
@@ -168,10 +182,14 @@ func (c *core) reportOnly(now time.Duration) {
 	}
 }
 
-// shutdown drives safe and refuses every start from now on.
+// shutdown drives safe, as a lost lease does, and refuses every start from now on.
 func (c *core) shutdown(now time.Duration) {
 	if !c.stopping {
 		c.stopping = true
+		c.expireLease(now)
+		if c.status.Mode == link.ModeRunning {
+			c.beginLeaseStop(now)
+		}
 		c.halt(now, link.ReasonShutdown, nil)
 	}
 }

@@ -11,7 +11,13 @@ import (
 // that read outputs which other rules set take further passes; if they never
 // agree, every output that moved in one of them goes to its safe value.
 func (c *core) settle(now time.Duration) {
-	c.dirty = false
+	c.dirty, c.now = false, now
+	c.agree(now)
+	c.slewOn()
+}
+
+// agree goes through the outputs until none changes any more.
+func (c *core) agree(now time.Duration) {
 	clear(c.disputed)
 	for range maximumPasses {
 		if !c.pass() {
@@ -71,16 +77,13 @@ func (c *core) decide(o int) target {
 		return c.safe(o, link.WhoWaiting)
 	case c.status.Mode != link.ModeRunning:
 		c.usable[o] = false
-		if c.leaseStopped {
-			return c.safe(o, link.WhoLeaseStop)
-		}
-		return c.safe(o, link.WhoSafe)
+		return c.stopped(o)
 	case !c.usable[o]:
-		return c.safe(o, link.WhoSafe)
+		return c.stopped(o)
 	case c.command.HoldMask&(1<<o) != 0:
-		return target{c.clip(o, c.command.Hold[o]), link.WhoHold, -1}
+		return target{c.slewed(o, c.clip(o, c.command.Hold[o])), link.WhoHold, -1}
 	}
-	return target{c.clip(o, c.command.Values[o]), link.WhoCommand, -1}
+	return target{c.slewed(o, c.clip(o, c.command.Values[o])), link.WhoCommand, -1}
 }
 
 func (c *core) safe(o int, who link.Who) target { return target{c.outputs[o].Safe, who, -1} }
