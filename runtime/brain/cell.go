@@ -19,7 +19,7 @@ func (b *brain) joinCell() {
 	if b.robot.Mesh.Off {
 		return
 	}
-	key, err := gossipKey(b.robot.Mesh)
+	key, err := b.opened.gossipKey, b.opened.meshErr
 	if err == nil {
 		var cell *gossip.Gossip
 		cell, err = gossip.Start(gossip.Options{

@@ -17,6 +17,7 @@ import (
 
 	"dancer/runtime/config"
 	"dancer/runtime/link"
+	"dancer/runtime/privilege"
 )
 
 // Config of a run. Robot and DataDir must be given.
@@ -34,6 +35,11 @@ type Config struct {
 	Scenario string        // board sim: file that replaces the robot's own
 	Seed     uint64        // board sim: of the noise
 	For      time.Duration // the run stops by itself after this; 0: never
+
+	// OwnBrainUser gives the brain a folder of its own (see BrainFolder), and where
+	// the spine is root a user of its own: its environment names the user that it has
+	// to become (see package privilege). Without it the brain stays who we are.
+	OwnBrainUser bool
 
 	// Dedicated says that the process exists for the spine alone: garbage
 	// collection is turned off, memory locked and the loop's thread made real time.
@@ -108,7 +114,8 @@ type running struct {
 	control  *controlSocket
 	loop     *loop
 	latches  []int
-	closers  []func() error // in the order of opening
+	user     *privilege.User // of the brain; nil: our own
+	closers  []func() error  // in the order of opening
 }
 
 // open takes everything a run needs. On an error nothing stays open.
@@ -143,7 +150,10 @@ func (r *running) openFolder() (err error) {
 		return err
 	}
 	r.opened(r.lock.close)
-	return nil
+	if r.cfg.OwnBrainUser {
+		r.user, err = settleBrain(r.cfg.DataDir, r.cfg.Log)
+	}
+	return err
 }
 
 func (r *running) openDevices() (err error) {
@@ -315,12 +325,12 @@ func (r *running) runLoop(started chan struct{}) (err error) {
 		r.loop.core.status.RealTime = madeRealTime(r.cfg.Log)
 	}
 	if r.cfg.BrainCommand != nil {
-		p := defaultPatience()
+		p := defaultPatience(r.cfg.Robot.Lease.ExpiresAfter)
 		if r.cfg.patience != nil {
 			p = *r.cfg.patience
 		}
 		r.loop.brain.supervisor = &supervisor{
-			command: r.cfg.BrainCommand, ends: r.ends, patience: p, log: r.cfg.Log, wakeLoop: r.wakeLoop,
+			command: r.cfg.BrainCommand, user: r.user, ends: r.ends, patience: p, log: r.cfg.Log, wakeLoop: r.wakeLoop,
 		}
 	}
 	if err := r.loop.begin(r.latches); err != nil {
