@@ -240,6 +240,7 @@ type event struct {
 	Mode      string          `json:"mode"`
 	State     string          `json:"state"`
 	Starts    int             `json:"starts"`
+	Why       string          `json:"why"`
 	ID        string          `json:"id"`
 	MarkerID  string          `json:"marker_id"`
 	Tier      int             `json:"tier"`

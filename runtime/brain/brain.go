@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -46,6 +47,7 @@ type brain struct {
 	manual    *dancer.Manual
 	ends      *link.Ends
 	opened    opened
+	rooted    bool // it could not give root's user id away
 	version   string
 	rollouts  int
 	seedBase  uint64
@@ -119,6 +121,7 @@ func Run(ctx context.Context, c Config) error {
 			return errors.Join(err, b.opened.close())
 		}
 	}
+	b.rooted = c.Confine != nil && os.Geteuid() == 0
 	b.alive()
 	archive, err := openArchive(c.DataDir, c.Log)
 	if err != nil {

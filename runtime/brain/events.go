@@ -58,6 +58,7 @@ type (
 		State  string `json:"state"` // started | died
 		Starts int32  `json:"starts"`
 		Exit   int    `json:"exit,omitempty"` // exit code; negative: the signal that ended it
+		Why    string `json:"why,omitempty"`  // of a death
 	}
 )
 
@@ -153,7 +154,11 @@ func (b *brain) eventBody(e *link.Event) (string, any) {
 	case link.EventPort:
 		return kindPort, portEvent{Name: b.portName(i), State: word(e.Flags, "gone", "back")}
 	case link.EventBrain:
-		return kindBrain, brainEvent{State: word(e.Flags, "died", "started"), Starts: e.Index, Exit: int(e.Value)}
+		body := brainEvent{State: word(e.Flags, "died", "started"), Starts: e.Index, Exit: int(e.Value)}
+		if e.Flags == 0 {
+			body.Why = link.Reason(e.Cause).String()
+		}
+		return kindBrain, body
 	}
 	return "", nil
 }

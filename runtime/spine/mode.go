@@ -205,7 +205,9 @@ type death struct {
 // brainEnded tells how a brain ended, and keeps it for the next one to show.
 func (c *core) brainEnded(now time.Duration, generation uint64, d death) {
 	c.status.Deaths++
-	c.status.Strikes, c.status.LastExit, c.status.LastDeath = d.strikes, d.exit, d.why
+	if c.status.Mode != link.ModeReportOnly { // what made it report-only stays to be seen
+		c.status.Strikes, c.status.LastExit, c.status.LastDeath = d.strikes, d.exit, d.why
+	}
 	e := link.Event{Kind: link.EventBrain, Index: int32(generation), Value: float64(d.exit), At: now, Cause: int32(d.why)}
 	c.tell(&e)
 }
