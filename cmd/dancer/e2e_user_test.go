@@ -122,10 +122,15 @@ func (b *benchRobot) checkLimits(spine, brain int) {
 	if s, br := score(spine), score(brain); br != 500 || s >= br {
 		b.Errorf("oom_score_adj is %d for the spine and %d for the brain", s, br)
 	}
-	for resource, most := range map[int]uint64{unix.RLIMIT_CORE: 0, unix.RLIMIT_RTPRIO: 0, unix.RLIMIT_NOFILE: 4096} {
-		var limit unix.Rlimit
-		if err := unix.Prlimit(brain, resource, nil, &limit); err != nil || limit.Max > most {
-			b.Errorf("limit %d of the brain is %d (%v), want %d", resource, limit.Max, err, most)
+	limits, err := os.ReadFile(fmt.Sprintf("/proc/%d/limits", brain))
+	if err != nil {
+		b.Fatal(err)
+	}
+	for name, most := range map[string]int{"Max core file size": 0, "Max realtime priority": 0, "Max open files": 4096} {
+		_, rest, _ := strings.Cut(string(limits), name)
+		fields := strings.Fields(rest) // soft, hard
+		if hard, err := strconv.Atoi(fields[1]); err != nil || hard > most {
+			b.Errorf("%s of the brain: %v (%v), want %d at most", name, fields[:2], err, most)
 		}
 	}
 }
@@ -133,15 +138,15 @@ func (b *benchRobot) checkLimits(spine, brain int) {
 // checkReach runs what a brain could run, as its user, against the spine.
 func (b *benchRobot) checkReach(p *process, user privilege.User) {
 	b.Helper()
-	latches := filepath.Join(b.data, "latches.json")
 	b.distance(0.2)
 	b.until(5*time.Second, "a reflex", func() bool { return b.motor.last("L ") == "1" })
 	b.distance(2)
-	if err := os.WriteFile(filepath.Join(b.data, "probe"), []byte("root's"), 0o600); err != nil {
+	// No rule of this robot latches: the file stands for one that did.
+	if err := os.WriteFile(filepath.Join(b.data, "latches.json"), []byte("root's"), 0o600); err != nil {
 		b.Fatal(err)
 	}
 	// The folders above are opened for this, so that only the files' own rights count.
-	for _, folder := range []string{b.dir, filepath.Dir(b.data), b.data} {
+	for folder := b.data; folder != filepath.Clean(os.TempDir()) && folder != "/"; folder = filepath.Dir(folder) {
 		if err := os.Chmod(folder, 0o755); err != nil {
 			b.Fatal(err)
 		}
@@ -149,7 +154,8 @@ func (b *benchRobot) checkReach(p *process, user privilege.User) {
 	spine := p.cmd.Process.Pid
 	script := fmt.Sprintf(`
 try() { if "$@" 2>/dev/null; then echo "ALLOWED: $*"; fi; }
-try cat %[1]s/probe
+try cat %[1]s/latches.json
+try sh -c 'echo > %[1]s/latches.json'
 try touch %[1]s/new
 try rm -f %[1]s/spine.lock
 try mv %[1]s/brain %[1]s/elsewhere
@@ -161,8 +167,7 @@ try cat /proc/%[2]d/environ
 try sh -c 'echo -1000 > /proc/%[3]d/oom_score_adj'
 try sh -c 'echo 0 > /proc/%[2]d/oom_score_adj'
 try chrt -f 50 true
-try touch %[1]s/brain/mine && echo reached
-rm -f %[1]s/brain/mine
+touch %[1]s/brain/mine && rm %[1]s/brain/mine && echo reached
 `, b.data, spine, p.brain())
 	cmd := exec.Command("sh", "-c", script)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(user.ID), Gid: uint32(user.Group)}}
@@ -170,14 +175,10 @@ rm -f %[1]s/brain/mine
 	if err != nil {
 		b.Errorf("probe: %v", err)
 	}
-	allowed := strings.ReplaceAll(string(out), "ALLOWED: touch "+b.data+"/brain/mine\n", "")
-	if allowed != "reached\n" {
+	if string(out) != "reached\n" { // its own folder, and nothing else
 		b.Errorf("as the brain's user:\n%s", out)
 	}
 	b.checkSocket(user)
-	if _, err := os.Stat(latches); err != nil && !errors.Is(err, os.ErrNotExist) {
-		b.Error(err)
-	}
 }
 
 // checkSocket: the control socket does not take a word from the brain's user.
