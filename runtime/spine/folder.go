@@ -24,7 +24,8 @@ var ErrFolderInUse = errors.New("data folder is in use")
 type folderLock struct{ file *os.File }
 
 func lockFolder(folder string) (*folderLock, error) {
-	f, err := os.OpenFile(filepath.Join(folder, "spine.lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	// A brain of our own user could have left a link here in an earlier life.
+	f, err := os.OpenFile(filepath.Join(folder, "spine.lock"), os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("lock data folder: %w", err)
 	}

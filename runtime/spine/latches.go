@@ -6,9 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"golang.org/x/sys/unix"
 )
 
 // latchFile keeps the names of the latched reflexes over a restart.
@@ -38,7 +41,7 @@ func latchCheck(names []string) uint32 {
 
 // read gives the names in the file; none if there is no file yet.
 func (f *latchFile) read() ([]string, error) {
-	b, err := os.ReadFile(f.path)
+	b, err := readOwn(f.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -56,6 +59,20 @@ func (f *latchFile) read() ([]string, error) {
 	}
 	return r.Latches, nil
 }
+
+// readOwn reads a file that must not be a link, and does not wait for the writer
+// of a pipe: a brain of our own user could have left either in an earlier life.
+func readOwn(path string) ([]byte, error) {
+	file, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	return io.ReadAll(io.LimitReader(file, maximumLatchFile))
+}
+
+// maximumLatchFile bounds what is read, in bytes: 4096 rules with long names.
+const maximumLatchFile = 1 << 20
 
 // write replaces the file and does not return before it is on the disk: a power
 // cut leaves the old names or the new ones.
@@ -80,7 +97,7 @@ func (f *latchFile) write(names []string) (err error) {
 }
 
 func writeSynced(path string, b []byte) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC|unix.O_NOFOLLOW, 0o600)
 	if err != nil {
 		return err
 	}
