@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
 	"syscall"
 	"unsafe"
 
@@ -20,6 +21,11 @@ var ErrParentGone = errors.New("the spine has ended")
 
 // files is the most descriptors that a brain may have open.
 const files = 4096
+
+// OOMAdjustment is a brain's oom_score_adj (proc(5)): half of the machine's memory
+// is added to what it uses, so that the kernel ends it before what is as large, and
+// long before the spine, whose own protection it would inherit.
+const OOMAdjustment = 500
 
 // Drop takes from the whole process, for good, what it needed for its start: it
 // becomes u, in no other group; it has no capability and gains none; it leaves no
@@ -73,6 +79,8 @@ func become(u *User) error {
 // limitResources lowers what systemd may have raised for the spine. A limit
 // that is lower already stays.
 func limitResources() {
+	// The spine has done this too, where it can see us: a raise is never refused.
+	_ = os.WriteFile("/proc/self/oom_score_adj", []byte(strconv.Itoa(OOMAdjustment)), 0)
 	for _, limit := range []struct {
 		resource int
 		most     uint64

@@ -129,14 +129,11 @@ func (s *supervisor) limitBrain() {
 	}
 }
 
-// brainOOM makes the kernel end the brain before anything else that is as large
-// when memory runs out: half of the memory is added to what it uses (proc(5),
-// oom_score_adj). Without it the brain would have the spine's own protection.
-const brainOOM = 500
-
+// exposeBrain does what the brain does too: from outside, where the spine has the
+// privilege, it is for good.
 func (s *supervisor) exposeBrain(pid int) {
-	if err := adjustOOM(strconv.Itoa(pid), brainOOM); err != nil {
-		s.log.Warn("the kernel may end the spine for the brain's memory", "cause", err)
+	if err := adjustOOM(strconv.Itoa(pid), privilege.OOMAdjustment); err != nil {
+		s.log.Debug("the brain takes its own place in the kernel's order for lack of memory", "cause", err)
 	}
 }
 
