@@ -126,7 +126,7 @@ func (b *benchRobot) checkLimits(spine, brain int) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	for name, most := range map[string]int{"Max core file size": 0, "Max realtime priority": 0, "Max open files": 4096} {
+	for name, most := range map[string]int{"Max core file size": 0, "Max realtime priority": 0, "Max open files": 4096, "Max processes": 1024} {
 		_, rest, _ := strings.Cut(string(limits), name)
 		fields := strings.Fields(rest) // soft, hard
 		if hard, err := strconv.Atoi(fields[1]); err != nil || hard > most {

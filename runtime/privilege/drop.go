@@ -19,8 +19,13 @@ var ErrNotDropped = errors.New("privileges are not dropped")
 // user, and with it the signal that should have told.
 var ErrParentGone = errors.New("the spine has ended")
 
-// files is the most descriptors that a brain may have open.
-const files = 4096
+// files is the most descriptors that a brain may have open, processes the most
+// threads that the brains' user may have on this machine, of all robots together: a
+// brain has some twenty.
+const (
+	files     = 4096
+	processes = 1024
+)
 
 // OOMAdjustment is a brain's oom_score_adj (proc(5)): half of the machine's memory
 // is added to what it uses, so that the kernel ends it before what is as large, and
@@ -36,7 +41,7 @@ const OOMAdjustment = 500
 // again, and parent, the process id of the parent as it was at the start, is
 // compared afterwards.
 func Drop(u *User, parent int) error {
-	limitResources()
+	limitResources(u != nil)
 	if err := onAllThreads("forbid new privileges", unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0); err != nil {
 		return err
 	}
@@ -76,15 +81,22 @@ func become(u *User) error {
 	return nil
 }
 
+// limit is a resource (setrlimit(2)) and the most of it.
+type limit struct {
+	resource int
+	most     uint64
+}
+
 // limitResources lowers what systemd may have raised for the spine. A limit
 // that is lower already stays.
-func limitResources() {
+func limitResources(ownUser bool) {
 	// The spine has done this too, where it can see us: a raise is never refused.
 	_ = os.WriteFile("/proc/self/oom_score_adj", []byte(strconv.Itoa(OOMAdjustment)), 0)
-	for _, limit := range []struct {
-		resource int
-		most     uint64
-	}{{unix.RLIMIT_CORE, 0}, {unix.RLIMIT_RTPRIO, 0}, {unix.RLIMIT_NOFILE, files}} {
+	limits := []limit{{unix.RLIMIT_CORE, 0}, {unix.RLIMIT_RTPRIO, 0}, {unix.RLIMIT_NOFILE, files}}
+	if ownUser { // another user has more than a brain
+		limits = append(limits, limit{unix.RLIMIT_NPROC, processes})
+	}
+	for _, limit := range limits {
 		var now unix.Rlimit
 		if unix.Getrlimit(limit.resource, &now) == nil {
 			now.Max = min(now.Max, limit.most)
