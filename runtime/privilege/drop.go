@@ -42,20 +42,20 @@ const OOMAdjustment = 500
 // compared afterwards.
 func Drop(u *User, parent int) error {
 	limitResources(u != nil)
-	if err := onAllThreads("forbid new privileges", unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0); err != nil {
+	if err := onAllThreads("forbid new privileges", unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1); err != nil {
 		return err
 	}
 	if u == nil {
-		return onAllThreads("drop capabilities", unix.SYS_CAPSET, headerAddress(), noCapabilities(), 0)
+		return onAllThreads("drop capabilities", unix.SYS_CAPSET, headerAddress(), noCapabilities())
 	}
 	if err := become(u); err != nil {
 		return fmt.Errorf("become user %s: %w", u, err)
 	}
-	if err := onAllThreads("drop capabilities", unix.SYS_CAPSET, headerAddress(), noCapabilities(), 0); err != nil {
+	if err := onAllThreads("drop capabilities", unix.SYS_CAPSET, headerAddress(), noCapabilities()); err != nil {
 		return err
 	}
 	// The signal is a thread's: one that stays is enough, and all stay.
-	if err := onAllThreads("ask for the parent's death", unix.SYS_PRCTL, unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL), 0); err != nil {
+	if err := onAllThreads("ask for the parent's death", unix.SYS_PRCTL, unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL)); err != nil {
 		return err
 	}
 	if os.Getppid() != parent {
@@ -109,10 +109,10 @@ func limitResources(ownUser bool) {
 // onAllThreads makes a system call on every thread. Where C code has threads of
 // its own (a build for the race detector) Go cannot: then the calling thread's
 // have to do, and LimitThread has left the others nothing to gain.
-func onAllThreads(what string, trap, a, b, c uintptr) error {
-	_, _, errno := syscall.AllThreadsSyscall(trap, a, b, c)
+func onAllThreads(what string, trap, a, b uintptr) error {
+	_, _, errno := syscall.AllThreadsSyscall(trap, a, b, 0)
 	if errno == syscall.ENOTSUP {
-		_, _, errno = syscall.Syscall(trap, a, b, c)
+		_, _, errno = syscall.Syscall(trap, a, b, 0)
 	}
 	if errno != 0 {
 		return fmt.Errorf("%s: %w", what, errno)
