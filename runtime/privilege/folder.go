@@ -73,6 +73,10 @@ func Hand(path string, to User, ours bool) (Handed, error) {
 		return done, nil
 	}
 	h := hand{to: to, from: st.Uid, ours: ours, done: &done}
+	if h.borrowed(&st) {
+		done.Skipped++
+		return done, nil
+	}
 	if st.Mode&unix.S_IFMT == unix.S_IFDIR {
 		h.inside(fd, 0)
 	}

@@ -3,9 +3,12 @@ package spine
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
+
+	"golang.org/x/sys/unix"
 
 	"dancer/runtime/privilege"
 )
@@ -108,7 +111,12 @@ func handOver(dataDir, folder string, user privilege.User, log *slog.Logger) err
 		return err
 	}
 	for _, name := range kept(dataDir) {
-		one, err := privilege.Hand(filepath.Join(dataDir, name), user, owner == os.Geteuid())
+		path := filepath.Join(dataDir, name)
+		if belongs, err := privilege.Owner(path); err != nil || belongs != owner && belongs != user.ID {
+			done.Skipped++
+			continue
+		}
+		one, err := privilege.Hand(path, user, owner == os.Geteuid())
 		if err != nil {
 			return err
 		}
@@ -118,6 +126,23 @@ func handOver(dataDir, folder string, user privilege.User, log *slog.Logger) err
 		log.Warn("some of the brain's records belong to others and were left to them", "count", done.Skipped, "folder", folder)
 	}
 	return nil
+}
+
+// giveBack hands the brain's folder and the latches to the user that the data
+// folder belongs to, where that is not us: a robot that root has run by hand goes on
+// under its own user.
+func giveBack(dataDir string) error {
+	var st unix.Stat_t
+	if err := unix.Lstat(dataDir, &st); err != nil || int(st.Uid) == os.Geteuid() {
+		return err
+	}
+	owner := privilege.User{ID: int(st.Uid), Group: int(st.Gid)}
+	_, err := privilege.Hand(BrainFolder(dataDir), owner, false)
+	_, latchErr := privilege.Hand(filepath.Join(dataDir, latchesName), owner, false)
+	if errors.Is(latchErr, fs.ErrNotExist) {
+		latchErr = nil
+	}
+	return errors.Join(err, latchErr)
 }
 
 // keepFolder is for a brain that runs as we do. What is in its folder must then

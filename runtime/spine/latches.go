@@ -17,6 +17,9 @@ import (
 // latchFile keeps the names of the latched reflexes over a restart.
 type latchFile struct{ path string }
 
+// latchesName is its name in the data folder.
+const latchesName = "latches.json"
+
 // ErrLatches is wrapped when the latch file cannot be trusted. The robot then
 // starts with every latching reflex latched.
 var ErrLatches = errors.New("latch file is damaged")

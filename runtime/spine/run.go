@@ -150,8 +150,16 @@ func (r *running) openFolder() (err error) {
 		return err
 	}
 	r.opened(r.lock.close)
-	if r.cfg.OwnBrainUser {
-		r.user, err = settleBrain(r.cfg.DataDir, r.cfg.Log)
+	if !r.cfg.OwnBrainUser {
+		return nil
+	}
+	if r.user, err = settleBrain(r.cfg.DataDir, r.cfg.Log); err == nil && r.user != nil {
+		r.opened(func() error {
+			if err := giveBack(r.cfg.DataDir); err != nil { // nothing is lost, and the next start says what to do
+				r.cfg.Log.Warn("records stay with the brain's user", "error", err)
+			}
+			return nil
+		})
 	}
 	return err
 }
@@ -182,7 +190,7 @@ func (r *running) openLoop() (err error) {
 		return err
 	}
 	r.opened(r.poller.close)
-	latches := &latchFile{filepath.Join(r.cfg.DataDir, "latches.json")}
+	latches := &latchFile{filepath.Join(r.cfg.DataDir, latchesName)}
 	if r.keeper, err = newKeeper(r.cfg.Robot, latches, r.cfg.Log); err != nil {
 		return err
 	}
