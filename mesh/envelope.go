@@ -96,8 +96,9 @@ type Request struct {
 type State struct {
 	Robot         string             `json:"robot"`
 	Cell          string             `json:"cell"`
-	Mode          string             `json:"mode"`  // safe | running | report-only | dry-run
-	Lease         string             `json:"lease"` // none | live | expired
+	Mode          string             `json:"mode"`            // safe | running | report-only | dry-run
+	Lease         string             `json:"lease"`           // none | live | expired
+	Fault         string             `json:"fault,omitempty"` // report-only: why it cannot be started and what to do, in words
 	Latches       []string           `json:"latches"`
 	Reflexes      []string           `json:"reflexes"` // active now
 	Running       string             `json:"running"`

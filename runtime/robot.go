@@ -16,6 +16,7 @@ import (
 	"dancer/runtime/config"
 	"dancer/runtime/link"
 	"dancer/runtime/memory"
+	"dancer/runtime/privilege"
 	"dancer/runtime/spine"
 )
 
@@ -56,7 +57,7 @@ func Run(parent context.Context, o Options) error {
 	}
 	log.Info("robot", "name", robot.Name, "board", robot.BoardName, "manual", robot.Manual.Hash, "data", o.DataDir, "version", o.Version)
 	report, err := spine.Run(ctx, spine.Config{
-		Robot: robot, DataDir: o.DataDir, RunDir: RunFolder(), DryRun: o.DryRun, For: o.For, Dedicated: true, Log: log, Notify: notify,
+		Robot: robot, DataDir: o.DataDir, RunDir: RunFolder(), DryRun: o.DryRun, For: o.For, Dedicated: true, OwnBrainUser: true, Log: log, Notify: notify,
 		BrainCommand: func() *exec.Cmd { return brainCommand(executable, o) },
 		Ready:        func() { log.Info("reflexes armed", "rules", len(robot.Manual.Rules)) },
 	})
@@ -141,6 +142,7 @@ func brainCommand(executable string, o Options) *exec.Cmd {
 
 // RunBrain runs the brain of a robot, started by Run.
 func RunBrain(parent context.Context, o Options) error {
+	spinePid := os.Getppid()
 	memory.Lean()
 	// The terminal's signals are for the spine, which ends the brain in order.
 	signal.Ignore(os.Interrupt, syscall.SIGHUP, syscall.SIGPIPE)
@@ -162,10 +164,37 @@ func RunBrain(parent context.Context, o Options) error {
 		return err
 	}
 	log := NewLog(os.Stderr, "brain")
-	err = brain.Run(ctx, brain.Config{
-		Robot: robot, Ends: ends, DataDir: o.DataDir, Events: events, Version: o.Version, Record: o.Record, Log: log,
-	})
+	c := brain.Config{Robot: robot, Ends: ends, Events: events, Version: o.Version, Record: o.Record, Log: log}
+	if err := confine(&c, spine.BrainFolder(o.DataDir), spinePid); err != nil {
+		return err
+	}
+	err = brain.Run(ctx, c)
 	return errors.Join(err, closeEvents(), ends.Close())
+}
+
+// confine prepares what the brain gives up once it has opened everything: its
+// user, where the spine names another one, and all privileges. A brain of another
+// user is in its folder from then on, because that user may not go through the
+// folders above.
+func confine(c *brain.Config, folder string, parent int) error {
+	c.DataDir = folder
+	name := os.Getenv(privilege.Environment)
+	if name == "" {
+		c.Confine = func() error { return privilege.Drop(nil, parent) }
+		return nil
+	}
+	user, err := privilege.Parse(name)
+	if err != nil {
+		return fmt.Errorf("read %s: %w", privilege.Environment, err)
+	}
+	c.DataDir = "."
+	c.Confine = func() error {
+		if err := os.Chdir(folder); err != nil {
+			return fmt.Errorf("go to the brain's folder: %w", err)
+		}
+		return privilege.Drop(&user, parent)
+	}
+	return nil
 }
 
 // tryEvents refuses a path that the brain could not write to, before anything

@@ -319,7 +319,7 @@ func (b *benchRobot) sweep() {
 // of is there.
 func (b *benchRobot) checkMarkers() {
 	b.Helper()
-	store, err := bolt.Open(b.data, "robot")
+	store, err := bolt.Open(filepath.Join(b.data, "brain"), "robot")
 	if err != nil {
 		b.Fatal(err)
 	}

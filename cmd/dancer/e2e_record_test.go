@@ -51,10 +51,10 @@ func TestEndToEndRecordReplay(t *testing.T) {
 	if code != 0 || r.Result != "identical" || r.Decisions.Replayed < 40 || r.Questions.Replayed != r.Decisions.Replayed || r.Reflexes.Replayed < 3 || r.Readings < 200 || r.Gaps != 0 {
 		t.Errorf("exit code %d, %+v", code, r)
 	}
-	if code, r = w.replayed(filepath.Join(data, "recordings")); code != 0 || r.Reflexes.Replayed < 3 {
+	if code, r = w.replayed(filepath.Join(data, "brain", "recordings")); code != 0 || r.Reflexes.Replayed < 3 {
 		t.Errorf("the last minutes: exit code %d, %+v", code, r)
 	}
-	sealed, err := filepath.Glob(filepath.Join(data, "sealed", "*-latch-bump"))
+	sealed, err := filepath.Glob(filepath.Join(data, "brain", "sealed", "*-latch-bump"))
 	if err != nil || len(sealed) != 1 {
 		t.Fatalf("the bump was sealed in %v, %v", sealed, err)
 	}

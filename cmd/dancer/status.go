@@ -1,12 +1,15 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"dancer/mesh"
+	"dancer/runtime"
 	"dancer/runtime/web"
 )
 
@@ -20,7 +23,7 @@ func newStatus() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var s web.Status
 			if err := c.get(cmd.Context(), "/api/v1/status", &s); err != nil {
-				return err
+				return errors.Join(err, printSpine(cmd))
 			}
 			if asJSON {
 				return printJSON(cmd, s)
@@ -31,6 +34,18 @@ func newStatus() *cobra.Command {
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	c.flags(cmd.Flags())
 	return cmd
+}
+
+// printSpine prints what the spine of the robot on this machine says, in a line:
+// it answers when no page does, because the brain cannot start. Where there is no
+// such robot there is nothing to say.
+func printSpine(cmd *cobra.Command) error {
+	answer, err := runtime.Control(runtime.Target{}, "status", "", "", controlTimeout)
+	if err != nil {
+		return nil // the error that matters is that of the page
+	}
+	_, err = fmt.Fprintf(cmd.OutOrStdout(), "%-16s %s\n", "spine", plain(strings.TrimPrefix(answer, "ok ")))
+	return err
 }
 
 func printStatus(cmd *cobra.Command, s web.Status) error {

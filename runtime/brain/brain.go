@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -24,13 +25,18 @@ import (
 
 // Config of a brain.
 type Config struct {
-	Robot    *config.Robot
-	Ends     *link.Ends // inherited from the spine
-	DataDir  string     // where records are kept; it exists
-	Events   io.Writer  // one JSON object a line; nil: nobody reads them
-	Version  string     // of the binary
-	Record   string     // recording to write from start to end; "": only the ring of the last minutes
-	Rollouts int        // forecast budget per option, cut short when the time is up; 0: dancer.DefaultRollouts
+	Robot   *config.Robot
+	Ends    *link.Ends // inherited from the spine
+	DataDir string     // where records are kept; it exists
+	Events  io.Writer  // one JSON object a line; nil: nobody reads them
+	Version string     // of the binary
+	Record  string     // recording to write from start to end; "": only the ring of the last minutes
+	// Confine is called once everything is opened that only the user who started the
+	// brain may open, and before anything in DataDir is, or a network spoken to. What
+	// it gives away is gone. nil: nothing is.
+	Confine func() error
+
+	Rollouts int // forecast budget per option, cut short when the time is up; 0: dancer.DefaultRollouts
 	Log      *slog.Logger
 }
 
@@ -40,6 +46,8 @@ type brain struct {
 	robot     *config.Robot
 	manual    *dancer.Manual
 	ends      *link.Ends
+	opened    opened
+	rooted    bool // it could not give root's user id away
 	version   string
 	rollouts  int
 	seedBase  uint64
@@ -106,25 +114,44 @@ func Run(ctx context.Context, c Config) error {
 	b.tracker = dancer.NewTracker(b.manual)
 	b.partner.Cut = b.late
 	b.markers = newMarkers(b)
+	recordPath := b.recordPath(c.Record)
+	b.open(recordPath)
+	if c.Confine != nil {
+		if err := c.Confine(); err != nil {
+			return errors.Join(err, b.opened.close())
+		}
+	}
+	b.rooted = c.Confine != nil && os.Geteuid() == 0
+	b.alive()
 	archive, err := openArchive(c.DataDir, c.Log)
 	if err != nil {
-		return err
+		return errors.Join(err, b.opened.close())
 	}
+	b.alive()
 	b.archive = archive
 	b.question = b.restoreQuestion()
 	b.calibrator, b.modelError = b.restoreCalibration(), dancer.NewModelError(b.manual)
-	b.recorder = b.newRecorder(c.DataDir, c.Record)
+	b.recorder = b.newRecorder(c.DataDir, recordPath)
 	b.recorder.Start()
 	err = b.run(ctx, c.Events)
 	b.recorder.Close()
 	return errors.Join(err, archive.store.Close())
 }
 
+// alive shows the spine's watchdog that the start goes on: each step of it may take
+// a minute, a store that has to be restored on a slow card for one. From the first
+// decision on only decisions count.
+func (b *brain) alive() {
+	if err := b.ends.ToSpine.Signal(); err != nil {
+		b.log.Warn("wake the spine", "error", err)
+	}
+}
+
 // run starts the parts and waits for all of them.
 func (b *brain) run(ctx context.Context, events io.Writer) error {
 	var err error
 	if b.mail, err = b.newMail(); err != nil {
-		return err
+		return errors.Join(err, b.opened.close())
 	}
 	b.page = newPage(b)
 	b.joinCell()
@@ -132,8 +159,9 @@ func (b *brain) run(ctx context.Context, events io.Writer) error {
 		b.log.Error("withdraw questions of the brain before", "error", err)
 	}
 	if err := b.listen(ctx); err != nil {
-		return err
+		return errors.Join(err, b.opened.close())
 	}
+	b.alive()
 	g := newGroup(ctx)
 	writer := b.writeEvents(events)
 	g.run("decide", b.decide)

@@ -19,7 +19,7 @@ func (b *brain) joinCell() {
 	if b.robot.Mesh.Off {
 		return
 	}
-	key, err := gossipKey(b.robot.Mesh)
+	key, err := b.opened.gossipKey, b.opened.meshErr
 	if err == nil {
 		var cell *gossip.Gossip
 		cell, err = gossip.Start(gossip.Options{
@@ -100,6 +100,12 @@ func (b *brain) operation() impedance.Operation {
 // problems lists what is missing now, in plain words.
 func (b *brain) problems() []string {
 	var out []string
+	if fault := b.fault(); fault != "" {
+		out = append(out, fault)
+	}
+	if b.rooted {
+		out = append(out, "the brain runs as root: whoever gets into it owns this machine; the log of dancer run says why and what to do")
+	}
 	status, ok := b.ends.Segment.LoadStatus()
 	if ok && !status.RealTime {
 		out = append(out, "no real-time priority: reflexes can be late under load; run it as the systemd unit or as root")

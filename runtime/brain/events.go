@@ -61,6 +61,7 @@ type (
 		State  string `json:"state"` // started | died
 		Starts int32  `json:"starts"`
 		Exit   int    `json:"exit,omitempty"` // exit code; negative: the signal that ended it
+		Why    string `json:"why,omitempty"`  // of a death
 	}
 )
 
@@ -158,7 +159,11 @@ func (b *brain) eventBody(e *link.Event) (string, any) {
 	case link.EventRestart:
 		return kindRestart, restartEvent{Why: link.Restart(e.Flags).String()}
 	case link.EventBrain:
-		return kindBrain, brainEvent{State: word(e.Flags, "died", "started"), Starts: e.Index, Exit: int(e.Value)}
+		body := brainEvent{State: word(e.Flags, "died", "started"), Starts: e.Index, Exit: int(e.Value)}
+		if e.Flags == 0 {
+			body.Why = link.Reason(e.Cause).String()
+		}
+		return kindBrain, body
 	}
 	return "", nil
 }

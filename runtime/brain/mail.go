@@ -4,14 +4,12 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"os"
 	"strings"
 	"sync/atomic"
 	"time"
 
 	"dancer/mesh"
 	"dancer/mesh/mqtt"
-	"dancer/runtime/config"
 	"dancer/storage"
 	"dancer/storage/bolt"
 )
@@ -48,8 +46,15 @@ func (b *brain) newMail() (*mail, error) {
 	if options.Broker == "auto" {
 		options.Broker = defaultBroker
 	}
-	if err := readSecrets(&options, link); err != nil {
-		return nil, err
+	if b.opened.brokerErr != nil {
+		return nil, b.opened.brokerErr
+	}
+	options.Password = b.opened.password
+	if b.opened.authority != nil || link.Fingerprint != "" {
+		var err error
+		if options.TLS, err = mqtt.TLSConfig(b.opened.authority, link.Fingerprint); err != nil {
+			return nil, err
+		}
 	}
 	client, err := mqtt.New(options)
 	m.client = client
@@ -60,31 +65,6 @@ func (b *brain) newMail() (*mail, error) {
 // splits its subjects at them).
 func clientID(cell, name string) string {
 	return "dancer-" + strings.ReplaceAll(cell+"-"+name, ".", "-")
-}
-
-// readSecrets reads the password and what the broker's certificate is checked
-// against.
-func readSecrets(o *mqtt.Options, link config.ConductorLink) error {
-	if link.PasswordFile != "" {
-		password, err := os.ReadFile(link.PasswordFile)
-		if err != nil {
-			return fmt.Errorf("read conductor.password_file: %w", err)
-		}
-		o.Password = strings.TrimRight(string(password), "\r\n")
-	}
-	var ca []byte
-	if link.CAFile != "" {
-		var err error
-		if ca, err = os.ReadFile(link.CAFile); err != nil {
-			return fmt.Errorf("read conductor.ca_file: %w", err)
-		}
-	}
-	if ca == nil && link.Fingerprint == "" {
-		return nil
-	}
-	var err error
-	o.TLS, err = mqtt.TLSConfig(ca, link.Fingerprint)
-	return err
 }
 
 func (m *mail) topic(kind mesh.Kind) string { return mesh.Topic(m.cell, m.name, kind) }

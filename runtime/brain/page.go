@@ -5,9 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -49,20 +47,17 @@ func (p *page) run(ctx context.Context) error {
 	if robot.Listen == "off" {
 		return nil
 	}
-	options := web.ServerOptions{Address: robot.Listen, Certificate: robot.Certificate, Key: robot.Key, Log: p.b.log}
-	options.Backend, options.Hub, options.Now = p, p.hub, p.b.wall
-	options.Registry = p.b.newRegistry()
-	if robot.TokenFile != "" {
-		token, err := os.ReadFile(robot.TokenFile)
-		if err != nil {
-			return fmt.Errorf("read token_file: %w", err)
-		}
-		options.Token = strings.TrimSpace(string(token))
+	if p.b.opened.pageErr != nil {
+		return p.b.opened.pageErr
 	}
+	options := web.ServerOptions{Bound: p.b.opened.page, Log: p.b.log}
+	options.Backend, options.Hub, options.Now = p, p.hub, p.b.wall
+	options.Registry, options.Token = p.b.newRegistry(), p.b.opened.token
 	server, err := web.Listen(options)
 	if err != nil {
-		return fmt.Errorf("%w: set listen in %s, or listen: off", err, robot.Path)
+		return err
 	}
+	p.b.opened.page = nil // the server's now
 	p.b.log.Info("page", "url", server.URL())
 	var watch sync.WaitGroup
 	watch.Go(func() { p.watchMembers(ctx) })

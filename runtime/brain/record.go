@@ -18,11 +18,18 @@ import (
 // traceBatch is how many traces go to the recorder at once.
 const traceBatch = 256
 
-// newRecorder opens the recordings. path is the one that the operator asked for.
+// newRecorder opens the recordings. path is the one that the operator asked for,
+// which was made with what else only its owner can make.
 func (b *brain) newRecorder(folder, path string) *record.Recorder {
+	if b.opened.recordingErr != nil {
+		b.log.Error("nothing is recorded there", "recording", path, "error", b.opened.recordingErr)
+		path = ""
+	}
+	file := b.opened.recording
+	b.opened.recording = nil // the recorder's now
 	boot, now := bootID(), b.clock()
 	return record.New(record.Config{
-		Robot: b.robot, Folder: folder, Path: b.recordPath(path),
+		Robot: b.robot, Folder: folder, Path: path, File: file,
 		Header: recording.Header{
 			Robot: b.robot.Name, Board: b.robot.BoardName, Binary: b.version, Manual: b.manual.Hash,
 			Boot: boot, Run: b.newID(), Wall: b.wall(), Monotonic: now,

@@ -24,7 +24,7 @@ func (b *brain) state() mesh.State {
 	b.stateOfSpine(&s)
 	b.stateOfSignals(&s)
 	b.stateOfModel(&s)
-	s.Latency = b.reactions.sinceStart()
+	s.Latency, s.Fault = b.reactions.sinceStart(), b.fault()
 	if last := b.last.Load(); last != nil {
 		s.Running, s.Outcome, s.Question = last.Running, last.Verdict.Outcome, last.Question
 		s.Indices = b.indices(last)

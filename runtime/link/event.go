@@ -20,7 +20,7 @@ const (
 	EventMode              // Flags Mode, Cause Reason
 	EventOverrun           // Latency how late, Frame overruns so far
 	EventPort              // Index port, Flags 1 back or 0 gone
-	EventBrain             // Flags 1 started or 0 ended, Index starts so far, Value exit code (negative: signal)
+	EventBrain             // Flags 1 started or 0 ended, Index starts so far, Value exit code (negative: signal), Cause Reason of an end
 	EventAnswer            // answer to a Request: Index RequestKind, Flags 1 done or 0 refused, Frame Sequence, Cause Reason
 	EventLost              // Frame events lost because the ring was full, in all
 	EventRestart           // why this spine was started, Flags Restart
@@ -66,6 +66,7 @@ const (
 	ReasonShutdown
 	ReasonDryRun
 	ReasonUnknownRequest
+	ReasonBrainHung // the brain completed no decision for too long and was ended
 )
 
 // String says it in plain words.
@@ -74,7 +75,7 @@ func (r Reason) String() string {
 		"", "operator", "autostart", "decision completed", "no decision within the lease", "the brain ended",
 		"the brain died three times in a row", "no live lease: the brain has not completed a decision",
 		"report-only: restart dancer run", "its condition still holds", "no such latch", "shutting down", "dry run",
-		"unknown request",
+		"unknown request", "the brain hung and was ended",
 	}
 	if r >= 0 && int(r) < len(names) {
 		return names[r]

@@ -84,6 +84,7 @@ func TestStatusRoundTrip(t *testing.T) {
 	want := Status{
 		Mode: ModeReportOnly, Started: true, DryRun: true, RealTime: true, Lease: LeaseExpired, Epoch: 3<<32 | 4,
 		BrainStarts: 3, SpineStart: 1, Now: 2, Cycles: 5, Overruns: 6, Discarded: 7, LatencyLast: 8, LatencyMax: 9,
+		Deaths: 10, Strikes: 11, LastExit: -9, LastDeath: ReasonBrainHung,
 	}
 	s.StoreStatus(&want)
 	if got, ok := s.LoadStatus(); !ok || got != want {

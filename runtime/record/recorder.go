@@ -3,6 +3,7 @@ package record
 import (
 	"encoding/json"
 	"log/slog"
+	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -52,6 +53,7 @@ type Config struct {
 	Robot  *config.Robot
 	Header recording.Header // Part is filled in
 	Path   string           // of the recording that the operator asked for; "": none
+	File   *os.File         // made for it (recording.Make) while it could be; nil: Path is made now
 	Folder string           // of the robot's data, for the ring
 	Events []Event          // kinds that Event may be called with
 	Clock  func() time.Duration
@@ -116,7 +118,7 @@ func New(c Config) *Recorder {
 	}
 	now := c.Clock()
 	if c.Path != "" {
-		r.sinks = append(r.sinks, r.newFile(c.Path))
+		r.sinks = append(r.sinks, r.newFile(c.Path, c.File))
 	}
 	if c.Folder != "" && c.Robot.Recording.Keep > 0 {
 		r.sinks = append(r.sinks, r.newRing(now))

@@ -3,6 +3,7 @@ package record
 import (
 	"errors"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -24,12 +25,16 @@ type sink struct {
 	seals  int                                              // deleted, as far as it was said
 }
 
-// newFile begins the recording that the operator asked for.
-func (r *Recorder) newFile(path string) *sink {
+// newFile begins the recording that the operator asked for, in the file that was
+// made for it, if there is one.
+func (r *Recorder) newFile(path string, made *os.File) *sink {
 	s := &sink{r: r, log: r.config.Log.With("recording", path)}
-	create, err := r.creator()
+	packer, err := recording.NewPacker()
+	if err == nil && made == nil {
+		made, err = recording.Make(path)
+	}
 	if err == nil {
-		s.file, err = create(path, 0)
+		s.file, err = recording.Begin(made, packer, r.config.Header, r.attachments(), r.topics)
 	}
 	if err != nil {
 		s.file = nil

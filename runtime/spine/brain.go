@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"os/exec"
 	"runtime"
+	"strconv"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -14,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"dancer/runtime/link"
+	"dancer/runtime/privilege"
 )
 
 // patience is how the spine deals with a brain that ends, as values.
@@ -23,11 +26,19 @@ type patience struct {
 	soon    time.Duration // a life shorter than this counts against it
 	strikes int           // so many short lives in a row without a decision: report-only
 	grace   time.Duration // from SIGTERM to SIGKILL at the end
+
+	look  time.Duration // how often the watchdog looks at the brain; 0: there is none
+	hang  time.Duration // longest time from one completed decision to the next
+	begin time.Duration // longest time without a sign of life until the first one
 }
 
-// defaultPatience is what design part 2 says.
-func defaultPatience() patience {
-	return patience{first: 500 * time.Millisecond, most: 10 * time.Second, soon: 20 * time.Second, strikes: 3, grace: 3 * time.Second}
+// defaultPatience is what design part 2 says. A decision is due with each step of
+// the model, so that the lease, three steps by default, bounds a slow robot.
+func defaultPatience(lease time.Duration) patience {
+	return patience{
+		first: 500 * time.Millisecond, most: 10 * time.Second, soon: 20 * time.Second, strikes: 3, grace: 3 * time.Second,
+		look: time.Second, hang: max(10*time.Second, 3*lease), begin: max(time.Minute, 3*lease),
+	}
 }
 
 // supervisor starts the brain and starts it again. It runs on a thread of its
@@ -35,6 +46,7 @@ func defaultPatience() patience {
 // forked it (Pdeathsig), and talks to the loop through atomics alone.
 type supervisor struct {
 	command  func() *exec.Cmd
+	user     *privilege.User // that the brain becomes; nil: it stays the spine's
 	ends     *link.Ends
 	patience patience
 	log      *slog.Logger
@@ -44,11 +56,15 @@ type supervisor struct {
 	started    atomic.Uint64 // generation that is starting or runs
 	ended      atomic.Uint64 // generation that was reaped last
 	exit       atomic.Int64  // its exit code, negative: the signal that ended it
+	hung       atomic.Bool   // the watchdog ended it
+	strikes    atomic.Uint32 // how many of the last in a row ended soon and without a decision
 	pidfd      atomic.Int64  // of a brain just started, 0: none; the loop takes and closes it
 	reportOnly atomic.Bool
 
 	// From the loop to the supervisor.
-	decided atomic.Uint64 // newest generation with a completed decision
+	decided   atomic.Uint64 // newest generation with a completed decision
+	decisions atomic.Uint64 // completed decisions
+	signs     atomic.Uint64 // wake-ups by the brain
 }
 
 // run keeps a brain running until the context ends, then ends the brain. It
@@ -56,11 +72,13 @@ type supervisor struct {
 func (s *supervisor) run(ctx context.Context) {
 	runtime.LockOSThread() // never unlocked: the thread ends with this goroutine
 	s.preferBrain()
-	wait, strikes := s.patience.first, 0
+	s.limitBrain()
+	wait := s.patience.first
 	for generation := uint64(1); ctx.Err() == nil; generation++ {
 		s.started.Store(generation)
 		s.wakeLoop()
 		life, why := s.live(ctx, generation)
+		s.judge(generation, life)
 		s.ended.Store(generation)
 		s.wakeLoop()
 		if ctx.Err() != nil {
@@ -69,22 +87,26 @@ func (s *supervisor) run(ctx context.Context) {
 		if life >= s.patience.soon {
 			wait = s.patience.first
 		}
-		if life < s.patience.soon && s.decided.Load() != generation {
-			strikes++
-		} else {
-			strikes = 0
-		}
-		if strikes >= s.patience.strikes && !s.reportOnly.Swap(true) {
-			s.wakeLoop()
-			s.log.Error("brain died too often without a decision: report-only until dancer run is restarted",
-				"deaths", strikes, "within", s.patience.soon)
-		}
 		s.log.Warn("brain ended", "why", why, "after", life.Round(time.Millisecond), "restart_in", wait)
 		select {
 		case <-ctx.Done():
 		case <-time.After(wait):
 		}
 		wait = min(2*wait, s.patience.most)
+	}
+}
+
+// judge counts a life that was short and without a decision, and takes the
+// commands from a brain that has too many of them.
+func (s *supervisor) judge(generation uint64, life time.Duration) {
+	if life >= s.patience.soon || s.decided.Load() == generation {
+		s.strikes.Store(0)
+		return
+	}
+	strikes := int(s.strikes.Add(1))
+	if strikes >= s.patience.strikes && !s.reportOnly.Swap(true) {
+		s.log.Error("brain died too often without a decision: report-only until dancer run is restarted",
+			"deaths", strikes, "within", s.patience.soon)
 	}
 }
 
@@ -100,10 +122,26 @@ func (s *supervisor) preferBrain() {
 	}
 }
 
+// limitBrain takes from this thread what no brain needs, which the brain inherits.
+func (s *supervisor) limitBrain() {
+	if err := privilege.LimitThread(s.user != nil); err != nil {
+		s.log.Warn("the brain has more privileges than it needs", "cause", err, "cure", "a kernel of 4.3 or later")
+	}
+}
+
+// exposeBrain does what the brain does too: from outside, where the spine has the
+// privilege, it is for good.
+func (s *supervisor) exposeBrain(pid int) {
+	if err := adjustOOM(strconv.Itoa(pid), privilege.OOMAdjustment); err != nil {
+		s.log.Debug("the brain takes its own place in the kernel's order for lack of memory", "cause", err)
+	}
+}
+
 // live runs one brain to its end.
 func (s *supervisor) live(ctx context.Context, generation uint64) (time.Duration, string) {
 	pidfd := -1
 	begin := time.Now()
+	s.hung.Store(false)
 	cmd, err := s.start(&pidfd)
 	if errors.Is(err, syscall.EINVAL) {
 		// qemu-user refuses a pidfd from clone. Without one the loop learns of the
@@ -118,12 +156,16 @@ func (s *supervisor) live(ctx context.Context, generation uint64) (time.Duration
 		s.pidfd.Store(int64(pidfd))
 		s.wakeLoop()
 	}
+	s.exposeBrain(cmd.Process.Pid)
 	s.log.Info("brain started", "pid", cmd.Process.Pid, "start", generation)
 	err = s.wait(ctx, cmd)
 	if fd := s.pidfd.Swap(0); fd > 0 { // the loop was too late to want it
 		unix.Close(int(fd))
 	}
 	s.exit.Store(exitCode(cmd))
+	if s.hung.Load() {
+		return time.Since(begin), "it hung: no decision for too long; ended by the watchdog"
+	}
 	return time.Since(begin), reason(err)
 }
 
@@ -135,33 +177,56 @@ func (s *supervisor) start(pidfd *int) (*exec.Cmd, error) {
 		cmd.SysProcAttr = &syscall.SysProcAttr{}
 	}
 	cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL
-	cmd.SysProcAttr.Setpgid = true // a Ctrl-C on the terminal is for the spine
+	cmd.SysProcAttr.Setsid = true // a Ctrl-C on the terminal is for the spine, and the terminal not for the brain
+	user := ""
+	if s.user != nil {
+		user = s.user.String()
+	}
+	cmd.Env = append(cmd.Environ(), privilege.Environment+"="+user)
 	cmd.SysProcAttr.PidFD = pidfd
 	return cmd, cmd.Start()
 }
 
-// wait reaps the brain. When the context ends it asks, then kills.
+// wait reaps the brain, and whatever it started with it. When the context ends it
+// asks, then kills; a brain that hangs it kills at once.
 func (s *supervisor) wait(ctx context.Context, cmd *exec.Cmd) error {
 	done := make(chan struct{})
-	asked := make(chan struct{})
+	joined := make(chan struct{})
 	go func() { // joined below
-		defer close(asked)
-		select {
-		case <-done:
-			return
-		case <-ctx.Done():
-		}
-		_ = cmd.Process.Signal(syscall.SIGTERM) // gone already: nothing to ask
-		select {
-		case <-done:
-		case <-time.After(s.patience.grace):
-			_ = cmd.Process.Kill()
-		}
+		defer close(joined)
+		s.oversee(ctx, cmd.Process, done)
 	}()
+	awaitEnd(cmd.Process.Pid)
+	_ = unix.Kill(-cmd.Process.Pid, unix.SIGKILL) // its session: nothing of it writes to the segment any more
 	err := cmd.Wait()
 	close(done)
-	<-asked
+	<-joined
 	return err
+}
+
+// awaitEnd waits for the end of a child and leaves it to be reaped, so that its
+// number stays its own meanwhile.
+func awaitEnd(pid int) {
+	for errors.Is(unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil), unix.EINTR) {
+	}
+}
+
+// oversee ends the brain when it hangs or is to end.
+func (s *supervisor) oversee(ctx context.Context, brain *os.Process, done chan struct{}) {
+	switch s.watch(ctx, done) {
+	case watchedEnd:
+		return
+	case watchedHang:
+		s.hung.Store(true)
+		_ = brain.Kill() // gone already: nothing to kill
+		return
+	}
+	_ = brain.Signal(syscall.SIGTERM) // gone already: nothing to ask
+	select {
+	case <-done:
+	case <-time.After(s.patience.grace):
+		_ = brain.Kill()
+	}
 }
 
 func exitCode(cmd *exec.Cmd) int64 {
@@ -197,7 +262,7 @@ func (l *loop) lookAtBrain(now time.Duration) {
 	if ended > w.over {
 		w.over = ended
 		l.core.brainGone(now)
-		l.core.brainEnded(now, ended, w.exit.Load())
+		l.core.brainEnded(now, ended, w.death())
 		l.dropPidfd()
 	}
 	if started > w.began {
@@ -214,6 +279,15 @@ func (l *loop) lookAtBrain(now time.Duration) {
 	if w.reportOnly.Load() {
 		l.core.reportOnly(now)
 	}
+}
+
+// death is how the brain that was reaped last ended (loop).
+func (s *supervisor) death() death {
+	d := death{exit: int32(s.exit.Load()), why: link.ReasonBrainEnded, strikes: s.strikes.Load()}
+	if s.hung.Load() {
+		d.why = link.ReasonBrainHung
+	}
+	return d
 }
 
 // pidReady is the fast path: the kernel says that the brain's process has ended.

@@ -74,6 +74,10 @@ func brainMain(how string) error {
 			ends.ToSpine.Signal()
 		}
 		return nil
+	case "mute": // lives, wakes the spine once, and decides nothing
+		ends.ToSpine.Signal()
+		<-ctx.Done()
+		return nil
 	case "asks":
 		ends.Segment.PostRequest(link.Request{Kind: link.RequestStart, Sequence: 7})
 		ends.Segment.PostRequest(link.Request{Kind: link.RequestClear, Index: 99, Sequence: 8})

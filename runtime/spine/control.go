@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"time"
 	"unsafe"
 
@@ -104,7 +105,11 @@ func (s *controlSocket) answer(b []byte, c *core, line []byte, now time.Duration
 	switch string(verb) {
 	case "start":
 		why := c.begin(now, link.ReasonOperator, by)
-		return outcome(b, "start", why)
+		b = outcome(b, "start", why)
+		if why == link.ReasonReportOnly {
+			b = c.appendDeath(append(b, ':'))
+		}
+		return b
 	case "stop":
 		c.halt(now, link.ReasonOperator, by)
 		return outcome(b, "stop", link.ReasonNone)
@@ -159,8 +164,24 @@ func (c *core) appendStatus(b []byte) []byte {
 	b = appendBool(append(b, " started="...), c.status.Started)
 	b = appendBool(append(b, " dry-run="...), c.status.DryRun)
 	b = appendBool(append(b, " waiting="...), c.unseen > 0)
+	if c.status.Deaths > 0 {
+		b = c.appendDeath(b)
+	}
 	b = c.appendLatches(b)
 	return c.appendRules(b, " reflexes=", c.reflex.Active)
+}
+
+// appendDeath tells how the last brain ended, where it is report-only the one that
+// made it so: how many ended so far, how many of them in a row soon and without a
+// decision, the exit code (negative: the signal), and who ended it.
+func (c *core) appendDeath(b []byte) []byte {
+	b = strconv.AppendUint(append(b, " brain-deaths="...), c.status.Deaths, 10)
+	b = strconv.AppendUint(append(b, " brain-strikes="...), uint64(c.status.Strikes), 10)
+	b = strconv.AppendInt(append(b, " brain-exit="...), int64(c.status.LastExit), 10)
+	if c.status.LastDeath == link.ReasonBrainHung {
+		return append(b, " brain-end=watchdog"...)
+	}
+	return append(b, " brain-end=itself"...)
 }
 
 func appendBool(b []byte, is bool) []byte {

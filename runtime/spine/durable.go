@@ -30,6 +30,9 @@ type durable struct {
 	sync     func(*os.File) error // tests; default (*os.File).Sync
 }
 
+// nextSuffix is what the second file's name ends in.
+const nextSuffix = ".next"
+
 // durableBlock is what disks write at once.
 const durableBlock = 4096
 
@@ -69,7 +72,7 @@ const (
 
 // look reads one of the two files.
 func (d *durable) look(path string) (e envelope, raw []byte, s durableState, err error) {
-	f, err := os.Open(path)
+	f, err := openOwn(path, os.O_RDONLY)
 	if errors.Is(err, fs.ErrNotExist) {
 		return e, nil, durableMissing, nil
 	}
@@ -114,7 +117,7 @@ func (d *durable) read() (body []byte, old bool, err error) {
 
 func (d *durable) newest() (body []byte, old bool, err error) {
 	now, raw, state, err := d.look(d.path)
-	next, nextRaw, nextState, nextErr := d.look(d.path + ".next")
+	next, nextRaw, nextState, nextErr := d.look(d.path + nextSuffix)
 	d.sequence = max(now.Sequence, next.Sequence)
 	switch {
 	case state == durableDamaged:
@@ -139,7 +142,7 @@ func (d *durable) write(body []byte) error {
 	if err != nil {
 		return err
 	}
-	next := d.path + ".next"
+	next := d.path + nextSuffix
 	if err := d.put(next, append(text, '\n')); err != nil {
 		return err
 	}
@@ -157,8 +160,8 @@ func (d *durable) write(body []byte) error {
 // reserve gives both files their room, so that a disk that fills up later cannot
 // refuse them. Call it after the first write.
 func (d *durable) reserve() error {
-	next := d.path + ".next"
-	if info, err := os.Stat(next); err == nil && info.Size() >= int64(d.room) {
+	next := d.path + nextSuffix
+	if info, err := os.Lstat(next); err == nil && info.Mode().IsRegular() && info.Size() >= int64(d.room) {
 		return nil
 	}
 	if err := d.put(next, make([]byte, 0)); err != nil {
@@ -169,7 +172,7 @@ func (d *durable) reserve() error {
 
 // put writes over a file, in place, and synchronises it.
 func (d *durable) put(path string, text []byte) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE, 0o600)
+	f, err := openOwn(path, os.O_WRONLY|os.O_CREATE)
 	if err != nil {
 		return err
 	}

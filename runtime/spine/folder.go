@@ -19,12 +19,15 @@ var ErrFolderInUse = errors.New("data folder is in use")
 // up when the process dies.
 type folderLock struct{ file *os.File }
 
+// lockName is its name in the data folder.
+const lockName = "spine.lock"
+
 func lockFolder(folder string) (*folderLock, error) {
-	path := filepath.Join(folder, "spine.lock")
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	path := filepath.Join(folder, lockName)
+	f, err := openOwn(path, os.O_RDWR|os.O_CREATE)
 	readOnly := errors.Is(err, unix.EROFS)
 	if readOnly { // a disk that has failed: it holds the lock all the same
-		f, err = os.Open(path)
+		f, err = openOwn(path, os.O_RDONLY)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("lock data folder: %w", err)
@@ -40,6 +43,13 @@ func lockFolder(folder string) (*folderLock, error) {
 		_ = errors.Join(f.Truncate(0), writePid(f)) // it is locked: the number is for people, and a full disk has no room for it
 	}
 	return &folderLock{f}, nil
+}
+
+// openOwn opens a file in the data folder that must not be a link, and does not
+// wait for the other end of a pipe: a brain of our own user could have left either
+// in an earlier life.
+func openOwn(path string, flags int) (*os.File, error) {
+	return os.OpenFile(path, flags|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0o600)
 }
 
 func writePid(f *os.File) error {

@@ -351,8 +351,12 @@ func (l *loop) brainSpeaks(now time.Duration) {
 	l.limitBrain(now)
 	before := l.core.lastDecision
 	l.core.takeCommand(now)
-	if l.core.lastDecision != before && l.brain.supervisor != nil {
-		l.brain.decided.Store(l.core.generation)
+	if w := l.brain.supervisor; w != nil {
+		w.signs.Add(1)
+		if l.core.lastDecision != before {
+			w.decisions.Add(1)
+			w.decided.Store(l.core.generation)
+		}
 	}
 	l.core.frame(now, now, 0)
 	var r link.Request

@@ -213,9 +213,20 @@ func (c *core) answer(now time.Duration, r *link.Request) {
 	c.tell(&e)
 }
 
-// brainEnded tells how a brain ended.
-func (c *core) brainEnded(now time.Duration, generation uint64, exit int64) {
-	e := link.Event{Kind: link.EventBrain, Index: int32(generation), Value: float64(exit), At: now, Cause: -1}
+// death is how a brain ended.
+type death struct {
+	exit    int32 // exit code, negative: the signal that ended it
+	why     link.Reason
+	strikes uint32 // how many in a row ended soon and without a decision
+}
+
+// brainEnded tells how a brain ended, and keeps it for the next one to show.
+func (c *core) brainEnded(now time.Duration, generation uint64, d death) {
+	c.status.Deaths++
+	if c.status.Mode != link.ModeReportOnly { // what made it report-only stays to be seen
+		c.status.Strikes, c.status.LastExit, c.status.LastDeath = d.strikes, d.exit, d.why
+	}
+	e := link.Event{Kind: link.EventBrain, Index: int32(generation), Value: float64(d.exit), At: now, Cause: int32(d.why)}
 	c.tell(&e)
 }
 

@@ -66,7 +66,9 @@ func tune(log *slog.Logger) (undo func()) {
 	limit := debug.SetMemoryLimit(heapLimit)
 	threads := runtime.GOMAXPROCS(2) // the loop's, and one for everything else
 	locked := lockMemory(log)
+	expose := shield(log)
 	return func() {
+		expose()
 		if locked {
 			_ = unix.Munlockall() // there is nothing to do about an error here
 		}

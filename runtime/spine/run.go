@@ -18,6 +18,7 @@ import (
 	"dancer/hal/watchdog"
 	"dancer/runtime/config"
 	"dancer/runtime/link"
+	"dancer/runtime/privilege"
 )
 
 // Config of a run. Robot and DataDir must be given.
@@ -35,6 +36,11 @@ type Config struct {
 	Scenario string        // board sim: file that replaces the robot's own
 	Seed     uint64        // board sim: of the noise
 	For      time.Duration // the run stops by itself after this; 0: never
+
+	// OwnBrainUser gives the brain a folder of its own (see BrainFolder), and where
+	// the spine is root a user of its own: its environment names the user that it has
+	// to become (see package privilege). Without it the brain stays who we are.
+	OwnBrainUser bool
 
 	// Dedicated says that the process exists for the spine alone: garbage
 	// collection is turned off, memory locked and the loop's thread made real time.
@@ -116,7 +122,8 @@ type running struct {
 	control  *controlSocket
 	loop     *loop
 	heritage heritage
-	closers  []func() error // in the order of opening
+	user     *privilege.User // of the brain; nil: our own
+	closers  []func() error  // in the order of opening
 }
 
 // open takes everything a run needs. On an error nothing stays open.
@@ -159,7 +166,18 @@ func (r *running) openFolder() (err error) {
 		return err
 	}
 	r.opened(r.lock.close)
-	return nil
+	if !r.cfg.OwnBrainUser {
+		return nil
+	}
+	if r.user, err = settleBrain(r.cfg.DataDir, r.cfg.Log); err == nil && r.user != nil {
+		r.opened(func() error {
+			if err := giveBack(r.cfg.DataDir); err != nil { // nothing is lost, and the next start says what to do
+				r.cfg.Log.Warn("records stay with the brain's user", "error", err)
+			}
+			return nil
+		})
+	}
+	return err
 }
 
 func (r *running) openDevices() (err error) {
@@ -384,12 +402,12 @@ func (r *running) runLoop(started chan struct{}) (err error) {
 		r.loop.core.status.RealTime = madeRealTime(r.cfg.Log)
 	}
 	if r.cfg.BrainCommand != nil {
-		p := defaultPatience()
+		p := defaultPatience(r.cfg.Robot.Lease.ExpiresAfter)
 		if r.cfg.patience != nil {
 			p = *r.cfg.patience
 		}
 		r.loop.brain.supervisor = &supervisor{
-			command: r.cfg.BrainCommand, ends: r.ends, patience: p, log: r.cfg.Log, wakeLoop: r.wakeLoop,
+			command: r.cfg.BrainCommand, user: r.user, ends: r.ends, patience: p, log: r.cfg.Log, wakeLoop: r.wakeLoop,
 		}
 	}
 	if err := r.loop.begin(r.heritage.latches, r.heritage.told); err != nil {

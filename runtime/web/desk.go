@@ -269,6 +269,10 @@ func (d *Desk) wake(id string) {
 	delete(d.waiting, id)
 }
 
+// shownProblems bounds what the status says of the agents' faults: a page shows no
+// more, and each agent has its own.
+const shownProblems = 10
+
 // Status is Backend.Status.
 func (d *Desk) Status() Status {
 	st := d.options.Status()
@@ -278,6 +282,9 @@ func (d *Desk) Status() Status {
 		st.Agents++
 		if a.Alive {
 			st.Alive++
+		}
+		if a.State != nil && a.State.Fault != "" && len(st.Problems) < shownProblems {
+			st.Problems = append(st.Problems, a.Name+": "+a.State.Fault)
 		}
 	}
 	st.Open = d.register.OpenCount()

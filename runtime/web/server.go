@@ -21,8 +21,20 @@ type ServerOptions struct {
 	Address     string // host:port; port 0 picks a free one
 	Certificate string // PEM file; with Key: HTTPS
 	Key         string // PEM file
+	Bound       *Bound // from Bind with the four above; nil: Listen binds
 	Log         *slog.Logger
 }
+
+// Bound is an address that is listened on with its certificate read: what a
+// process does first that gives up its rights before it serves.
+type Bound struct {
+	listener net.Listener
+	hosts    []string
+	scheme   string
+}
+
+// Close gives the address back if no server has it.
+func (b *Bound) Close() error { return b.listener.Close() }
 
 // Server listens from Listen on and serves while Run runs.
 type Server struct {
@@ -32,8 +44,8 @@ type Server struct {
 	scheme   string
 }
 
-// Listen binds the address, so that a port in use is an error at once.
-func Listen(o ServerOptions) (*Server, error) {
+// Bind listens on the address, so that a port in use is an error at once.
+func Bind(o *ServerOptions) (*Bound, error) {
 	host, _, err := net.SplitHostPort(o.Address)
 	if err != nil {
 		return nil, fmt.Errorf("listen %s: %w (write host:port, e.g. 127.0.0.1:8420)", o.Address, err)
@@ -41,7 +53,7 @@ func Listen(o ServerOptions) (*Server, error) {
 	if !loopback(host) && (o.Token == "" || o.Certificate == "" || o.Key == "") {
 		return nil, fmt.Errorf("listen %s: not a loopback address: set token_file, certificate and key first", o.Address)
 	}
-	s := &Server{hub: o.Hub, scheme: "http"}
+	b := &Bound{scheme: "http"}
 	var secure *tls.Config
 	if o.Certificate != "" || o.Key != "" {
 		pair, err := tls.LoadX509KeyPair(o.Certificate, o.Key)
@@ -49,10 +61,10 @@ func Listen(o ServerOptions) (*Server, error) {
 			return nil, fmt.Errorf("read certificate %s and key %s: %w", o.Certificate, o.Key, err)
 		}
 		secure = &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS13}
-		o.Hosts = append(o.Hosts, namesOf(pair)...)
-		s.scheme = "https"
+		b.hosts = namesOf(pair)
+		b.scheme = "https"
 	}
-	s.listener, err = net.Listen("tcp", o.Address)
+	b.listener, err = net.Listen("tcp", o.Address)
 	if err != nil {
 		if errors.Is(err, syscall.EADDRINUSE) {
 			return nil, fmt.Errorf("listen %s: the address is in use (another dancer? give --listen another address)", o.Address)
@@ -60,8 +72,22 @@ func Listen(o ServerOptions) (*Server, error) {
 		return nil, fmt.Errorf("listen %s: %w", o.Address, err)
 	}
 	if secure != nil {
-		s.listener = tls.NewListener(s.listener, secure)
+		b.listener = tls.NewListener(b.listener, secure)
 	}
+	return b, nil
+}
+
+// Listen binds the address, if Bind has not, and makes what Run serves.
+func Listen(o ServerOptions) (*Server, error) {
+	bound := o.Bound
+	if bound == nil {
+		var err error
+		if bound, err = Bind(&o); err != nil {
+			return nil, err
+		}
+	}
+	o.Hosts = append(o.Hosts, bound.hosts...)
+	s := &Server{listener: bound.listener, hub: o.Hub, scheme: bound.scheme}
 	log := o.Log
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)

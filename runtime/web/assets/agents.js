@@ -16,6 +16,7 @@ export function make(agent, actions) {
   return h("article", { class: "agent", id: `agent-${agent.cell}-${agent.name}`, "aria-label": `Agent ${agent.name}` },
     h("div", { class: "agent-head" }, h("span", { class: "dot", "aria-hidden": "true" }), h("h3", {}, agent.name), h("span", { class: "life" })),
     h("div", { class: "chips" }),
+    h("p", { class: "fault bad", role: "alert", hidden: true }),
     h("p", { class: "doing" }),
     h("div", { class: "indices" }),
     h("dl", { class: "readings" }),
@@ -55,12 +56,13 @@ export function update(node, agent, now) {
   if (node.dataset.drawn === signature) return;
   node.dataset.drawn = signature;
   node.querySelector(".chips").replaceChildren(...chips(agent));
+  fault(node.querySelector(".fault"), state);
   doing(node.querySelector(".doing"), agent);
   indices(node.querySelector(".indices"), state);
   readings(node.querySelector(".readings"), state);
   facts(node.querySelector(".impedance"), agent);
   node.querySelector(".clear").hidden = !(state?.latches?.length);
-  node.querySelector(".start").hidden = state?.mode === "running";
+  node.querySelector(".start").hidden = state?.mode === "running" || state?.mode === "report-only";
 }
 
 // life says whether an agent is there, and since when it is not.
@@ -83,6 +85,12 @@ function chips(agent) {
   for (const reflex of state.reflexes ?? []) list.push(chip("warn", `reflex: ${words(reflex)}`));
   for (const signal of state.invalid ?? []) list.push(chip("bad", `${words(signal)} invalid`));
   return list;
+}
+
+// fault says why a robot cannot be started.
+function fault(box, state) {
+  box.hidden = !state?.fault;
+  text(box, state?.fault ?? "");
 }
 
 function doing(box, agent) {
