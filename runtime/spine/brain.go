@@ -218,8 +218,18 @@ func (l *loop) lookAtBrain(now time.Duration) {
 
 // pidReady is the fast path: the kernel says that the brain's process has ended.
 func (l *loop) pidReady(now time.Duration) {
+	if l.brain.pid < 0 || !hasEnded(l.brain.pid) {
+		return // told of one that was dropped meanwhile
+	}
 	l.dropPidfd()
 	l.core.brainGone(now)
+}
+
+// hasEnded asks a pidfd without waiting.
+func hasEnded(pidfd int) bool {
+	set := [1]unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}
+	n, _ := unix.Poll(set[:], 0)
+	return n > 0
 }
 
 func (l *loop) dropPidfd() {

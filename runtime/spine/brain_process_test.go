@@ -75,12 +75,27 @@ func brainMain(how string) error {
 		}
 		return nil
 	case "asks":
-		ends.Segment.PostRequest(link.Request{Kind: link.RequestStart, Sequence: 7})
-		ends.Segment.PostRequest(link.Request{Kind: link.RequestClear, Index: 99, Sequence: 8})
-		ends.Segment.PostRequest(link.Request{Kind: 77, Sequence: 9})
+		epoch := firstEpoch(ends.Segment)
+		for _, r := range []link.Request{
+			{Kind: link.RequestStart, Sequence: 7, Epoch: epoch, At: link.Now()},
+			{Kind: link.RequestClear, Index: 99, Sequence: 8, Epoch: epoch, At: link.Now()},
+			{Kind: 77, Sequence: 9, Epoch: epoch, At: link.Now()},
+		} {
+			ends.Segment.PostRequest(r)
+		}
 		ends.ToSpine.Signal()
 	}
 	return decide(ctx, ends)
+}
+
+// firstEpoch waits until the spine has taken notice of this brain, the first.
+func firstEpoch(s *link.Segment) uint64 {
+	for {
+		if status, ok := s.LoadStatus(); ok && status.BrainStarts > 0 {
+			return status.Epoch
+		}
+		time.Sleep(time.Millisecond)
+	}
 }
 
 // decide is a brain that wants to drive at half speed, 50 times a second.
