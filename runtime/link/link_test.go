@@ -316,8 +316,10 @@ func TestNextBrainContinuesTheRings(t *testing.T) {
 		}
 	}
 	var r Request
-	if want := (Request{RequestStop, -1, 2, 3, 4}); !s.TakeRequest(&r) || r != want {
-		t.Fatalf("request %+v, want %+v: the first one's start is nobody's any more", r, want)
+	for _, want := range []Request{{Kind: RequestStart, Sequence: 1}, {RequestStop, -1, 2, 3, 4}} {
+		if !s.TakeRequest(&r) || r != want {
+			t.Fatalf("request %+v, want %+v", r, want)
+		}
 	}
 	if s.TakeRequest(&r) {
 		t.Errorf("and then %+v", r)

@@ -83,11 +83,14 @@ func (r *ring) resumeConsumer() {
 	r.position = tail
 }
 
-// resumeProducer begins where the spine has taken everything: what the brain
-// before this one asked for and the spine has not seen is withdrawn, because
-// nobody waits for it any more.
+// resumeProducer goes on where the brain before this one stopped. A head that
+// cannot be right goes back to where the spine is.
 func (r *ring) resumeProducer() {
-	r.position = r.tail.Load()
-	r.produced[ringHead].Store(r.position)
+	head, tail := r.produced[ringHead].Load(), r.tail.Load()
+	if head-tail > r.capacity {
+		head = tail
+		r.produced[ringHead].Store(head)
+	}
+	r.position = head
 	r.lost = r.produced[ringLost].Load()
 }

@@ -25,8 +25,8 @@ var operate func(w *word, op operation, operand uint64) uint64
 // With this tag a reader gives up sooner: each further look at a slot repeats the
 // one before, and multiplies the orders that have to be gone through.
 const (
-	readTries = 3
-	takeTries = 3
+	readTries = 2
+	takeTries = 2
 )
 
 func (w *word) Load() uint64 {
