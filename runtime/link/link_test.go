@@ -409,10 +409,13 @@ func TestWake(t *testing.T) {
 
 const envPeer = "DANCER_LINK_PEER"
 
-// TestMain is the other process of TestTwoProcesses as well.
+// TestMain is the other process of TestTwoProcesses and TestHostileProcess as well.
 func TestMain(m *testing.M) {
 	if os.Getenv(envPeer) != "" {
 		os.Exit(peer())
+	}
+	if os.Getenv(envAttack) != "" {
+		os.Exit(attack())
 	}
 	os.Exit(m.Run())
 }
