@@ -69,6 +69,8 @@ func brainMain(how string) error {
 	switch how {
 	case "hostile":
 		return scribble(ctx, ends, len(r.Manual.Outputs))
+	case "evil":
+		return evil(ctx, ends, uint64(os.Getpid()))
 	case "noisy":
 		for ctx.Err() == nil {
 			ends.ToSpine.Signal()
