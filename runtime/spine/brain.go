@@ -159,6 +159,7 @@ func (s *supervisor) wait(ctx context.Context, cmd *exec.Cmd) error {
 		}
 	}()
 	err := cmd.Wait()
+	_ = unix.Kill(-cmd.Process.Pid, unix.SIGKILL) // what it started and left in its group; mostly nothing
 	close(done)
 	<-asked
 	return err

@@ -51,6 +51,8 @@ func brainMain(how string) error {
 	switch how {
 	case "dies":
 		os.Exit(3)
+	case "child":
+		time.Sleep(time.Hour)
 	case "measured":
 		m, err := RunMeasured(os.Stdin, os.Stdout, MeasuredRules)
 		return errors.Join(err, m.WriteJSON(os.Stderr))
@@ -69,6 +71,13 @@ func brainMain(how string) error {
 	switch how {
 	case "hostile":
 		return scribble(ctx, ends, len(r.Manual.Outputs))
+	case "parent":
+		child := exec.Command(os.Args[0])
+		child.Env = append(os.Environ(), envBrain+"=child")
+		if err := child.Start(); err != nil {
+			return err
+		}
+		fmt.Println("child", child.Process.Pid)
 	case "evil":
 		return evil(ctx, ends, uint64(os.Getpid()))
 	case "noisy":

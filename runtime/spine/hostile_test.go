@@ -333,3 +333,24 @@ func (g *rig) keeps(drive string) {
 		}
 	}
 }
+
+// What a brain started and left in its process group goes with it.
+func TestBrainsChildrenEndWithIt(t *testing.T) {
+	g := newRig(t, "parent")
+	g.run()
+	child := 0
+	g.until("child", func() bool {
+		_, told := g.snapshot()
+		for _, line := range told {
+			if _, err := fmt.Sscanf(line, "child %d", &child); err == nil {
+				return true
+			}
+		}
+		return false
+	})
+	g.signal(g.pid(1), syscall.SIGKILL)
+	g.until("its child is gone", func() bool {
+		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", child))
+		return err != nil || strings.Contains(string(stat), ") Z ")
+	})
+}
