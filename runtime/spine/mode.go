@@ -180,7 +180,7 @@ func (c *core) shutdown(now time.Duration) {
 
 // answer does a request of the brain and tells the outcome.
 func (c *core) answer(now time.Duration, r *link.Request) {
-	why := link.ReasonUnknownRequest
+	var why link.Reason
 	switch {
 	case r.Kind == link.RequestNone: // damaged: from nobody
 		c.status.Discarded++
