@@ -20,6 +20,8 @@ build: ## bin/dancer, one static binary for this machine
 
 test: ## vet and every test (SHORT=1 leaves the slow ones out, VERBOSE=1 names each)
 	go vet ./...
+	go vet -tags interleave ./runtime/link
+	$(TEST) -tags interleave -run 'TestOrders|TestMutants|TestSpine' $(if $(VERBOSE),-v) ./runtime/link
 	$(TEST) $(if $(SHORT),-short) $(if $(VERBOSE),-v) ./...
 
 race: ## the same tests under the race detector, without the slow end-to-end ones
@@ -51,6 +53,8 @@ soak: ## the end-to-end tests and a recording at full length, 10 million evaluat
 	DANCER_EVALUATIONS=10000000 go test -count=1 -timeout 30m -v -run 'ContainsPoints' ./reflex/program
 	DANCER_SOAK=1 go test -count=1 -timeout 90m -v -run 'TestEndToEnd' ./cmd/dancer
 	DANCER_SOAK=1 go test -count=1 -timeout 30m -v -run 'TestRecordingReplays' ./runtime/brain
+	DANCER_SOAK=1 go test -count=1 -timeout 30m -v -tags interleave -run 'TestOrders' ./runtime/link
+	DANCER_SOAK=1 go test -count=1 -timeout 30m -v -run 'TestHostileBrains' ./runtime/spine
 
 screenshot: ## docs/dashboard.png from the running program
 	DANCER_SCREENSHOT=$(CURDIR)/docs/dashboard.png go test -count=1 -timeout 5m -v -run 'TestEndToEndDemoPage' ./cmd/dancer

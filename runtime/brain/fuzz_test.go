@@ -94,6 +94,8 @@ func leaking(f *testing.F) *brain {
 	if err != nil {
 		f.Fatal(err)
 	}
+	for ends.Segment.PostRequest(link.Request{}) { // there is no spine: a further request is refused at once
+	}
 	b := &brain{
 		clock: link.Now, wall: time.Now, robot: robot, manual: robot.Manual, ends: ends, log: log, archive: archive, ids: mesh.NewIDs(rand.Reader),
 		calls: make(chan func(*brain)), changed: make(chan struct{}, 1), requests: newRequests(ends),

@@ -118,11 +118,15 @@ func simulateRobot(t testing.TB, file string, length time.Duration, path, data s
 // newBrain is a brain without network and page, on the simulated clock.
 func (s *simulation) newBrain(robot *config.Robot, segment *link.Segment) *brain {
 	s.t.Helper()
-	fd, err := unix.FcntlInt(segment.File().Fd(), unix.F_DUPFD_CLOEXEC, 0)
-	if err != nil {
-		s.t.Fatal(err)
+	var files [2]*os.File
+	for i, f := range segment.Files() {
+		fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		files[i] = os.NewFile(uintptr(fd), "copy")
 	}
-	attached, err := link.Attach(os.NewFile(uintptr(fd), "copy"), segment.Layout())
+	attached, err := link.Attach(files, segment.Layout())
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -229,7 +233,8 @@ func bit(on bool) float64 {
 
 func (s *simulation) request(kind link.RequestKind) {
 	s.requests++
-	if !s.brain.ends.Segment.PostRequest(link.Request{Kind: kind, Index: -1, Sequence: s.requests}) {
+	status, _ := s.brain.ends.Segment.LoadStatus()
+	if !s.brain.ends.Segment.PostRequest(link.Request{Kind: kind, Index: -1, Sequence: s.requests, Epoch: status.Epoch, At: s.clock()}) {
 		s.t.Fatal("the ring of requests is full")
 	}
 }

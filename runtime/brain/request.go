@@ -32,7 +32,11 @@ func (r *requests) ask(ctx context.Context, kind link.RequestKind, rule int) err
 	defer cancel()
 	sequence, answer := r.open()
 	defer r.forget(sequence)
-	if !r.ends.Segment.PostRequest(link.Request{Kind: kind, Index: int32(rule), Sequence: sequence}) {
+	status, ok := r.ends.Segment.LoadStatus()
+	if !ok {
+		return fmt.Errorf("%s: the spine does not say which brain this is: try again", kind)
+	}
+	if !r.ends.Segment.PostRequest(link.Request{Kind: kind, Index: int32(rule), Sequence: sequence, Epoch: status.Epoch, At: link.Now()}) {
 		return fmt.Errorf("%s: the spine has %d requests unanswered: try again", kind, link.RequestCapacity)
 	}
 	if err := r.ends.ToSpine.Signal(); err != nil {

@@ -1,13 +1,17 @@
-// Package link is the one thing that the spine and the brain share: a sealed
-// segment of memory with the signal table, the outputs, the command mailbox, one
-// ring of records each way and one of traces, two histograms of latencies, and
-// two pipes by which each wakes the other.
+// Package link is the one thing that the spine and the brain share: a segment of
+// memory in two sealed halves, with the signal table, the outputs, the command
+// mailbox, one ring of records each way and one of traces, two histograms of
+// latencies, and two ways by which each wakes the other.
 //
-// The spine writes what it knows and never reads it back, so a brain that
-// scribbles over the whole segment harms nobody but itself. What the spine does
-// read (the mailbox, the ring of requests, the tail of the event ring) is
-// checked word by word; a torn, stale or hostile brain can at worst lose its
-// lease and its own events.
+// The spine writes its half, which the brain can only read, and decides nothing by
+// what it loads from there (the sequence of a slot, to raise it). What it reads of
+// the brain's half (the mailbox, the ring of requests, the tails of its own rings)
+// is checked word by word; a torn, stale or hostile brain can at worst lose its
+// lease and its own events. It makes no system call on a descriptor that the
+// brain has: see Wake.
+//
+// With the build tag interleave the tests run this code in every order in which
+// the two sides can touch the memory: see explorer in the tests.
 //
 // It may import the standard library, hal, runtime/latency and
 // golang.org/x/sys/unix. Nothing on the spine's side of it may allocate, lock,

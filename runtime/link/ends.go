@@ -10,9 +10,10 @@ import (
 
 // Descriptors of the brain's process at its start.
 const (
-	MemoryFD  = 3 // the segment
-	ToBrainFD = 4 // the brain's end of the pipe by which the spine wakes it
-	ToSpineFD = 5 // the brain's end of the pipe by which it wakes the spine
+	MemoryFD  = 3 // the half of the segment that the brain writes
+	ToBrainFD = 4 // what the brain waits on for the spine
+	ToSpineFD = 5 // what the brain wakes the spine with
+	SpineFD   = 6 // the half of the segment that the brain can only read
 )
 
 // Ends is everything that one side holds of the link. The spine signals ToBrain
@@ -22,7 +23,7 @@ type Ends struct {
 	ToBrain *Wake
 	ToSpine *Wake
 
-	child []*os.File // spine: the brain's ends, kept for the next brain
+	bell *os.File // spine: what this brain waits on
 }
 
 // NewEnds makes the segment and both ways to wake (spine).
@@ -38,63 +39,54 @@ func NewEnds(l Layout) (*Ends, error) {
 	return e, nil
 }
 
-func (e *Ends) connect() error {
-	toBrain, err := pipe()
-	if err != nil {
+func (e *Ends) connect() (err error) {
+	if e.ToBrain, err = NewWake(); err != nil {
 		return err
 	}
-	e.ToBrain, e.child = toBrain[1], append(e.child, toBrain[0].file)
-	toSpine, err := pipe()
-	if err != nil {
+	if e.ToSpine, err = NewWake(); err != nil {
 		return err
 	}
-	e.ToSpine, e.child = toSpine[0], append(e.child, toSpine[1].file)
-	// Go's own poller must not have the spine's ends, so they do not block only
-	// from here on; the brain sets its own.
-	return errors.Join(unix.SetNonblock(e.ToBrain.fd, true), unix.SetNonblock(e.ToSpine.fd, true))
-}
-
-// pipe gives the reading and the writing end.
-func pipe() ([2]*Wake, error) {
-	var fds [2]int
-	if err := unix.Pipe2(fds[:], unix.O_CLOEXEC); err != nil {
-		return [2]*Wake{}, fmt.Errorf("create pipe: %w", err)
-	}
-	return [2]*Wake{wakeOf(fds[0]), wakeOf(fds[1])}, nil
+	e.bell, err = e.ToBrain.newBell()
+	return err
 }
 
 // Files are the child's descriptors from MemoryFD on, for exec.Cmd.ExtraFiles.
-func (e *Ends) Files() []*os.File { return append([]*os.File{e.Segment.File()}, e.child...) }
+// Each brain gets a bell of its own, so that one cannot spoil it for the next;
+// only where there is no descriptor left it gets the last one's.
+func (e *Ends) Files() []*os.File {
+	if bell, err := e.ToBrain.newBell(); err == nil {
+		e.bell.Close()
+		e.bell = bell
+	}
+	memory := e.Segment.Files()
+	return []*os.File{memory[0], e.bell, e.ToSpine.file, memory[1]}
+}
 
-// Inherit takes the link over from descriptors 3, 4 and 5 (brain). It closes
-// none of them on an error: the process is about to end.
+// Inherit takes the link over from descriptors 3 to 6 (brain). It closes none of
+// them on an error: the process is about to end.
 func Inherit(l Layout) (*Ends, error) {
-	for fd := MemoryFD; fd <= ToSpineFD; fd++ {
+	for fd := MemoryFD; fd <= SpineFD; fd++ {
 		if _, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != nil {
 			return nil, fmt.Errorf("inherit link: descriptor %d: %w (the brain is started by dancer run, not by hand)", fd, err)
 		}
 		unix.CloseOnExec(fd)
 	}
-	s, err := Attach(os.NewFile(MemoryFD, "dancer-link"), l)
+	s, err := Attach([2]*os.File{os.NewFile(MemoryFD, "dancer-link"), os.NewFile(SpineFD, "dancer-spine")}, l)
 	if err != nil {
 		return nil, err
 	}
-	e := &Ends{Segment: s}
-	if e.ToBrain, err = brainEnd(ToBrainFD); err != nil {
-		return nil, err
+	e := &Ends{Segment: s, ToSpine: wakeOf(ToSpineFD)}
+	// Only now that Go's poller has left it alone: it would report every signal.
+	if err := unix.SetNonblock(ToSpineFD, true); err != nil {
+		return nil, fmt.Errorf("inherit link: descriptor %d: %w", ToSpineFD, err)
 	}
-	if e.ToSpine, err = brainEnd(ToSpineFD); err != nil {
-		return nil, err
+	// The spine never reads it: one that the last brain filled would wake nobody.
+	var count [8]byte
+	_, _ = unix.Read(ToSpineFD, count[:])
+	if e.ToBrain, err = answerBell(ToBrainFD); err != nil {
+		return nil, fmt.Errorf("inherit link: descriptor %d: %w", ToBrainFD, err)
 	}
 	return e, nil
-}
-
-// brainEnd takes an inherited end and makes Wait's deadline work on it.
-func brainEnd(fd int) (*Wake, error) {
-	if err := unix.SetNonblock(fd, true); err != nil {
-		return nil, fmt.Errorf("inherit link: descriptor %d: %w", fd, err)
-	}
-	return wakeOf(fd), nil
 }
 
 // Close closes what is open.
@@ -105,9 +97,8 @@ func (e *Ends) Close() error {
 			errs = append(errs, w.Close())
 		}
 	}
-	for _, f := range e.child {
-		errs = append(errs, f.Close())
+	if e.bell != nil {
+		errs = append(errs, e.bell.Close())
 	}
-	e.child = nil
 	return errors.Join(errs...)
 }

@@ -66,7 +66,8 @@ const (
 	ReasonShutdown
 	ReasonDryRun
 	ReasonUnknownRequest
-	ReasonBrainHung // the brain completed no decision for too long and was ended
+	ReasonBrainHung    // the brain completed no decision for too long and was ended
+	ReasonStaleRequest // refused: asked by an earlier brain, or too long ago
 )
 
 // String says it in plain words.
@@ -75,7 +76,7 @@ func (r Reason) String() string {
 		"", "operator", "autostart", "decision completed", "no decision within the lease", "the brain ended",
 		"the brain died three times in a row", "no live lease: the brain has not completed a decision",
 		"report-only: restart dancer run", "its condition still holds", "no such latch", "shutting down", "dry run",
-		"unknown request", "the brain hung and was ended",
+		"unknown request", "the brain hung and was ended", "it was asked too long ago: ask again",
 	}
 	if r >= 0 && int(r) < len(names) {
 		return names[r]
@@ -138,7 +139,7 @@ func (s *Segment) TakeEvent(e *Event) bool {
 }
 
 // EventsLost is how many events found the ring full since the spine's start.
-func (s *Segment) EventsLost() uint64 { return s.events.words[ringLost].Load() }
+func (s *Segment) EventsLost() uint64 { return s.events.produced[ringLost].Load() }
 
 // RequestKind is what the brain asks of the spine on an operator's behalf. The
 // zero value is none.
@@ -162,11 +163,25 @@ func (k RequestKind) String() string {
 }
 
 // Request is one such question. The answer comes as EventAnswer with the same
-// Sequence.
+// Sequence. Whatever can make a robot move is as perishable as a decision: one of
+// another brain's generation, or older than the lease, is refused.
 type Request struct {
 	Kind     RequestKind
-	Index    int32  // clear: the rule, -1 all
-	Sequence uint64 // the caller's own number
+	Index    int32         // clear: the rule, -1 all
+	Sequence uint64        // the caller's own number
+	Epoch    uint64        // Status.Epoch as the brain read it: see Command
+	At       time.Duration // CLOCK_MONOTONIC when it was asked
+}
+
+// Words of a request in its record: kind and index, sequence, epoch, time, check.
+const requestCheck = 4
+
+func (rec *record) check() uint64 {
+	sum := uint64(magic)
+	for _, w := range rec[:requestCheck] {
+		sum = mix(sum, w)
+	}
+	return sum
 }
 
 // PostRequest adds a request (brain); false when the ring is full. Wake the
@@ -174,18 +189,27 @@ type Request struct {
 func (s *Segment) PostRequest(r Request) bool {
 	s.brain.Lock()
 	defer s.brain.Unlock()
-	rec := record{uint64(r.Kind) | uint64(uint32(r.Index))<<32, r.Sequence}
+	rec := record{uint64(r.Kind) | uint64(uint32(r.Index))<<32, r.Sequence, r.Epoch, uint64(r.At)}
+	rec[requestCheck] = rec.check()
 	return s.requests.put(rec[:])
 }
 
 // TakeRequest takes the oldest request (spine). An unknown kind is handed over
-// as it is, for the spine to refuse. Call it at most RequestCapacity times a
+// as it is, for the spine to refuse; a record whose check is wrong comes as
+// RequestNone, which asks for nothing and wants no answer. Call it at most RequestCapacity times a
 // wake-up: a hostile brain can always make another one.
 func (s *Segment) TakeRequest(r *Request) bool {
 	var rec record
 	if !s.requests.take(rec[:]) {
 		return false
 	}
-	*r = Request{Kind: RequestKind(rec[0] & 0xff), Index: int32(rec[0] >> 32), Sequence: rec[1]}
+	if rec[requestCheck] != rec.check() {
+		*r = Request{}
+		return true
+	}
+	*r = Request{
+		Kind: RequestKind(rec[0] & 0xff), Index: int32(rec[0] >> 32), Sequence: rec[1],
+		Epoch: rec[2], At: time.Duration(rec[3]),
+	}
 	return true
 }

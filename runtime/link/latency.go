@@ -1,7 +1,6 @@
 package link
 
 import (
-	"sync/atomic"
 	"time"
 
 	"dancer/runtime/latency"
@@ -46,7 +45,7 @@ func (s *Segment) LoadLatency(k LatencyKind, h *latency.Histogram) {
 	}
 }
 
-func (s *Segment) latency(k LatencyKind) []atomic.Uint64 {
+func (s *Segment) latency(k LatencyKind) []word {
 	if uint(k) >= uint(latencyKinds) {
 		panic("link: index outside the layout")
 	}

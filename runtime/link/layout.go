@@ -92,9 +92,12 @@ const (
 	lineWords   = 8 // one cache line
 )
 
-// offsets are the places of the parts, in words from the start.
+// offsets are the places of the parts, in words from the start of the half that
+// they are in: what the spine writes, and what the brain writes.
 type offsets struct {
-	status, signals, outputs, ports, rules, mailbox, events, requests, traces, latencies, total int
+	status, signals, outputs, ports, rules, requestsTail, events, traces, latencies, total int
+
+	mailbox, requests, eventsTail, tracesTail, brainTotal int
 }
 
 func (l Layout) offsets() offsets {
@@ -110,12 +113,17 @@ func (l Layout) offsets() offsets {
 	o.outputs = part(l.Outputs * slotWords)
 	o.ports = part(l.Ports * portWords)
 	o.rules = part(2 * bitWords(l.Rules))
-	o.mailbox = part(mailboxWords(l.Outputs))
-	o.requests = part(ringWords(RequestCapacity, recordWords))
+	o.requestsTail = part(1)
 	o.events = part(ringWords(EventCapacity, recordWords))
 	o.traces = part(ringWords(TraceCapacity, traceWords))
 	o.latencies = part(int(latencyKinds) * latencyWords)
 	o.total = at
+	at = 0
+	o.mailbox = part(mailboxWords(l.Outputs))
+	o.requests = part(ringWords(RequestCapacity, recordWords))
+	o.eventsTail = part(1)
+	o.tracesTail = part(1)
+	o.brainTotal = at
 	return o
 }
 

@@ -19,7 +19,7 @@ import (
 // attach maps the segment a second time, as the other process does.
 func attach(t testing.TB, s *Segment) *Segment {
 	t.Helper()
-	other, err := Attach(copyOf(t, s.File()), s.Layout())
+	other, err := Attach(copiesOf(t, s), s.Layout())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -27,13 +27,16 @@ func attach(t testing.TB, s *Segment) *Segment {
 	return other
 }
 
-func copyOf(t testing.TB, f *os.File) *os.File {
+func copiesOf(t testing.TB, s *Segment) (copies [2]*os.File) {
 	t.Helper()
-	fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0)
-	if err != nil {
-		t.Fatal(err)
+	for i, f := range s.Files() {
+		fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		copies[i] = os.NewFile(uintptr(fd), "copy")
 	}
-	return os.NewFile(uintptr(fd), "copy")
+	return copies
 }
 
 func TestAttachRefusesAnotherRobot(t *testing.T) {
@@ -51,24 +54,27 @@ func TestAttachRefusesAnotherRobot(t *testing.T) {
 	} {
 		l := testLayout()
 		c.change(&l)
-		f := copyOf(t, s.File())
-		if other, err := Attach(f, l); !errors.Is(err, ErrLayout) {
+		files := copiesOf(t, s)
+		if other, err := Attach(files, l); !errors.Is(err, ErrLayout) {
 			t.Errorf("%s: error %v, want ErrLayout", c.name, err)
 			if other != nil {
 				other.Close()
 			}
 		}
-		f.Close()
+		files[0].Close()
+		files[1].Close()
 	}
 }
 
 func TestSegmentIsSealed(t *testing.T) {
 	s := newSegment(t)
-	if err := s.File().Truncate(0); err == nil {
-		t.Error("the segment could be cut short: a bus error for the other side")
-	}
-	if err := s.File().Truncate(1 << 20); err == nil {
-		t.Error("the segment could be made longer")
+	for i, f := range s.Files() {
+		if err := f.Truncate(0); err == nil {
+			t.Errorf("half %d could be cut short: a bus error for the other side", i)
+		}
+		if err := f.Truncate(1 << 20); err == nil {
+			t.Errorf("half %d could be made longer", i)
+		}
 	}
 
 	loose, err := os.CreateTemp(t.TempDir(), "loose")
@@ -76,10 +82,16 @@ func TestSegmentIsSealed(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer loose.Close()
-	loose.Truncate(int64(len(s.memory)))
-	loose.WriteAt(s.memory, 0)
-	if _, err := Attach(loose, testLayout()); !errors.Is(err, ErrLayout) {
-		t.Errorf("a file that is not sealed: %v", err)
+	for i, memory := range [][]byte{s.mail.memory, s.spine.memory} {
+		loose.Truncate(int64(len(memory)))
+		loose.WriteAt(memory, 0)
+		files := copiesOf(t, s)
+		files[i].Close()
+		files[i] = loose
+		if _, err := Attach(files, testLayout()); !errors.Is(err, ErrLayout) {
+			t.Errorf("half %d is a file that is not sealed: %v", i, err)
+		}
+		files[1-i].Close()
 	}
 }
 
@@ -152,7 +164,7 @@ func TestPostCommandRefuses(t *testing.T) {
 // TestTornMailbox stops a writer after each of its stores: the spine must never
 // take a command that was not wholly written, and the next writer must heal it.
 func TestTornMailbox(t *testing.T) {
-	for stop := range 9 {
+	for stop := range 10 {
 		s := newSegment(t)
 		brain := attach(t, s)
 		brain.PostCommand(&Command{Decision: 1, Values: []float64{1, 1}})
@@ -162,6 +174,7 @@ func TestTornMailbox(t *testing.T) {
 			func() { w[1].Store(2) }, func() { w[2].Store(2) }, func() { w[3].Store(3) },
 			func() { w[4].Store(math.Float64bits(2)) }, func() { w[5].Store(math.Float64bits(2)) },
 			func() { w[6].Store(math.Float64bits(2)) }, func() { w[7].Store(math.Float64bits(2)) },
+			func() { w[8].Store(2) },
 			func() { w[0].Store(seq + 1) },
 		}
 		for _, store := range stores[:stop] {
@@ -191,7 +204,8 @@ func TestUnusableCommandIsNotTaken(t *testing.T) {
 		func(w []uint64) { w[3] = 1 << 63 },
 		func(w []uint64) { w[3], w[6] = 1, math.Float64bits(math.NaN()) },
 	} {
-		s.PostCommand(&Command{Decision: 1, Values: []float64{1, 1}})
+		posted := Command{Decision: 1, Values: []float64{1, 1}}
+		s.PostCommand(&posted)
 		w := s.mailbox()
 		raw := make([]uint64, len(w))
 		spoil(raw)
@@ -200,6 +214,12 @@ func TestUnusableCommandIsNotTaken(t *testing.T) {
 				w[i].Store(v)
 			}
 		}
+		spoiled := Command{
+			Decision: 1, HoldMask: w[3].Load(),
+			Values: []float64{math.Float64frombits(w[4].Load()), math.Float64frombits(w[5].Load())},
+			Hold:   []float64{math.Float64frombits(w[6].Load()), math.Float64frombits(w[7].Load())},
+		}
+		w[8].Store(spoiled.check()) // the check is no secret
 		if got := s.TakeCommand(&c); got != TookUnusable {
 			t.Errorf("took %v %+v", got, c)
 		}
@@ -289,17 +309,20 @@ func TestNextBrainContinuesTheRings(t *testing.T) {
 	first.PostRequest(Request{Kind: RequestStart, Sequence: 1})
 
 	next := attach(t, s)
-	next.PostRequest(Request{Kind: RequestStop, Sequence: 2})
+	next.PostRequest(Request{Kind: RequestStop, Index: -1, Sequence: 2, Epoch: 3, At: 4})
 	for want := 2; want < 5; want++ {
 		if !next.TakeEvent(&e) || int(e.Index) != want {
 			t.Fatalf("event %+v, want %d", e, want)
 		}
 	}
 	var r Request
-	for want := uint64(1); want <= 2; want++ {
-		if !s.TakeRequest(&r) || r.Sequence != want {
-			t.Fatalf("request %+v, want %d", r, want)
+	for _, want := range []Request{{Kind: RequestStart, Sequence: 1}, {RequestStop, -1, 2, 3, 4}} {
+		if !s.TakeRequest(&r) || r != want {
+			t.Fatalf("request %+v, want %+v", r, want)
 		}
+	}
+	if s.TakeRequest(&r) {
+		t.Errorf("and then %+v", r)
 	}
 }
 
@@ -311,11 +334,7 @@ func TestHostileBrain(t *testing.T) {
 	c := newCommandOf(2)
 	var r Request
 	for range 20_000 {
-		i := random.IntN(len(s.words))
-		if random.IntN(2) == 0 {
-			i = s.at.mailbox + random.IntN(s.at.events+ringRecords-s.at.mailbox)
-		}
-		s.words[i].Store(random.Uint64() >> random.IntN(64))
+		s.brainWords[random.IntN(len(s.brainWords))].Store(random.Uint64() >> random.IntN(64))
 		if s.TakeCommand(&c) == TookCommand && (!finite(c.Values[0]) || !finite(c.Values[1]) || c.HoldMask > 3) {
 			t.Fatalf("took %+v", c)
 		}
@@ -325,6 +344,46 @@ func TestHostileBrain(t *testing.T) {
 			}
 		}
 		s.PutEvent(&Event{Kind: EventSignal})
+	}
+}
+
+// TestBell: between the processes a signal is seen once, several before one look
+// are one, and the one who waits cannot get at what is signalled.
+func TestBell(t *testing.T) {
+	e, err := NewEnds(testLayout())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	for range 2 { // two brains, one after another
+		fd, err := unix.FcntlInt(e.Files()[1].Fd(), unix.F_DUPFD_CLOEXEC, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		brain, err := answerBell(fd)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer brain.Close()
+		_, _ = brain.Wait(t.Context(), time.Millisecond) // of before
+		for range 3 {
+			if woken, err := brain.Wait(t.Context(), time.Millisecond); woken || err != nil {
+				t.Errorf("nobody signalled: %v %v", woken, err)
+			}
+			e.ToBrain.Signal()
+			e.ToBrain.Signal()
+			if woken, err := brain.Wait(t.Context(), time.Minute); !woken || err != nil {
+				t.Errorf("signalled: %v %v", woken, err)
+			}
+		}
+		late := time.AfterFunc(10*time.Millisecond, func() { e.ToBrain.Signal() })
+		if woken, err := brain.Wait(t.Context(), time.Minute); !woken || err != nil {
+			t.Errorf("signalled while it waited: %v %v", woken, err)
+		}
+		late.Stop()
+		if _, err := unix.Write(fd, one); err == nil {
+			t.Error("the brain could write")
+		}
 	}
 }
 
@@ -348,37 +407,15 @@ func TestWake(t *testing.T) {
 	}
 }
 
-// TestBrainCannotBlockTheSpine does what a hostile brain can do to its ends of
-// the pipes: the spine's calls must return all the same.
-func TestBrainCannotBlockTheSpine(t *testing.T) {
-	e, err := NewEnds(testLayout())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer e.Close()
-	files := e.Files()
-	for _, f := range files[1:] {
-		if err := unix.SetNonblock(int(f.Fd()), false); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for range 20_000 { // nobody reads: the pipe is full long before
-		if err := e.ToBrain.Signal(); err != nil {
-			t.Fatal(err)
-		}
-	}
-	var buffer [WakeBuffer]byte
-	if err := e.ToSpine.Drain(buffer[:]); err != nil { // nothing there
-		t.Fatal(err)
-	}
-}
-
 const envPeer = "DANCER_LINK_PEER"
 
-// TestMain is the other process of TestTwoProcesses as well.
+// TestMain is the other process of TestTwoProcesses and TestHostileProcess as well.
 func TestMain(m *testing.M) {
 	if os.Getenv(envPeer) != "" {
 		os.Exit(peer())
+	}
+	if os.Getenv(envAttack) != "" {
+		os.Exit(attack())
 	}
 	os.Exit(m.Run())
 }

@@ -4,12 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"sync/atomic"
 )
-
-// takeTries bounds how often the spine looks at a mailbox that is being
-// written. Giving up costs nothing: the brain wakes the spine after each post.
-const takeTries = 4
 
 // Command is one completed decision. Posting it renews the lease, whatever the
 // spine then does with its values.
@@ -28,7 +23,29 @@ type Command struct {
 // ErrCommand is wrapped by every error of PostCommand.
 var ErrCommand = errors.New("command is not usable")
 
-func mailboxWords(outputs int) int { return 4 + 2*outputs }
+// Words of the mailbox: sequence, decision, epoch, mask, values, holds, check.
+func mailboxWords(outputs int) int { return 5 + 2*outputs }
+
+// mix adds a word to a check over many. It is no secret and keeps no attacker
+// out; it keeps a brain that writes where it did not mean to from being obeyed.
+func mix(check, w uint64) uint64 {
+	check = (check ^ w) * 0x9e3779b97f4a7c15
+	return check ^ check>>32
+}
+
+// check condenses what the spine obeys: all but the holds that no mask names.
+func (c *Command) check() uint64 {
+	sum := mix(mix(mix(magic, c.Decision), c.Epoch), c.HoldMask)
+	for _, v := range c.Values {
+		sum = mix(sum, math.Float64bits(v))
+	}
+	if c.HoldMask != 0 {
+		for _, v := range c.Hold {
+			sum = mix(sum, math.Float64bits(v))
+		}
+	}
+	return sum
+}
 
 // PostCommand puts a command into the mailbox (brain); an older one that the
 // spine has not taken yet is replaced. Wake the spine after it.
@@ -50,6 +67,7 @@ func (s *Segment) PostCommand(c *Command) error {
 			w[4+n+i].Store(math.Float64bits(c.Hold[i]))
 		}
 	}
+	w[4+2*n].Store(c.check())
 	w[0].Store(seq + 1)
 	return nil
 }
@@ -92,7 +110,7 @@ const (
 	TookNothing  Taken = iota // nothing new
 	TookCommand               // a whole command
 	TookTorn                  // the brain is writing, or died while it did
-	TookUnusable              // a value that is not finite or a hold on no output
+	TookUnusable              // its check is wrong, a value is not finite or a hold is on no output
 )
 
 // TakeCommand copies a new command out of the mailbox (spine). Values and Hold
@@ -113,11 +131,12 @@ func (s *Segment) TakeCommand(c *Command) Taken {
 			c.Values[i] = math.Float64frombits(w[4+i].Load())
 			c.Hold[i] = math.Float64frombits(w[4+n+i].Load())
 		}
+		check := w[4+2*n].Load()
 		if w[0].Load() != seq {
 			continue
 		}
 		s.lastPost = seq
-		if unusable(c, n) >= 0 {
+		if check != c.check() || unusable(c, n) >= 0 {
 			return TookUnusable
 		}
 		return TookCommand
@@ -125,6 +144,6 @@ func (s *Segment) TakeCommand(c *Command) Taken {
 	return TookTorn
 }
 
-func (s *Segment) mailbox() []atomic.Uint64 {
-	return s.words[s.at.mailbox : s.at.mailbox+mailboxWords(s.layout.Outputs)]
+func (s *Segment) mailbox() []word {
+	return s.brainWords[s.at.mailbox : s.at.mailbox+mailboxWords(s.layout.Outputs)]
 }

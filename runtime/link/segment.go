@@ -1,27 +1,35 @@
 package link
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"sync"
-	"sync/atomic"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
-// seals keep the segment at its size for ever: neither side can cut it short
-// under the other, which would be a bus error in the spine.
+// seals keep a half at its size for ever: neither side can cut it short under
+// the other, which would be a bus error in the spine.
 const seals = unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_SEAL
 
+// F_SEAL_FUTURE_WRITE of linux/fcntl.h, since Linux 5.1: nobody but who has it
+// mapped already can write the memory, punch holes into it or map it writable.
+const sealFutureWrite = 0x10
+
 // Segment is one process's view of the shared memory. The spine gets it from
-// Create, the brain from Attach.
+// Create, the brain from Attach. It has two halves, each a sealed memfd: what the
+// spine writes, which the brain can only read (its kernel refuses anything else),
+// and what the brain writes.
 type Segment struct {
 	layout Layout
 	at     offsets
-	file   *os.File
-	memory []byte
-	words  []atomic.Uint64
+	spine  half
+	mail   half
+
+	words      []word // of the spine's half
+	brainWords []word // of the brain's half
 
 	events   ring
 	requests ring
@@ -31,68 +39,137 @@ type Segment struct {
 	brain    sync.Mutex // brain: PostCommand and PostRequest come from many goroutines
 }
 
-// Create makes, seals and maps a segment (spine). The file is for the child;
+// half is one memfd and where it is mapped.
+type half struct {
+	file   *os.File
+	memory []byte
+}
+
+// Create makes, seals and maps a segment (spine). The files are for the child;
 // Close gives everything back.
 func Create(l Layout) (*Segment, error) {
 	if err := l.check(); err != nil {
 		return nil, err
 	}
-	fd, err := unix.MemfdCreate("dancer-link", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
-	if err != nil {
-		return nil, fmt.Errorf("create shared segment: %w", err)
-	}
-	f := os.NewFile(uintptr(fd), "dancer-link")
-	s, err := create(f, l)
-	if err != nil {
-		f.Close()
-		return nil, fmt.Errorf("create shared segment: %w", err)
+	s := &Segment{layout: l, at: l.offsets()}
+	if err := s.create(); err != nil {
+		return nil, errors.Join(fmt.Errorf("create shared segment: %w", err), s.Close())
 	}
 	return s, nil
 }
 
-func create(f *os.File, l Layout) (*Segment, error) {
-	o := l.offsets()
-	if err := f.Truncate(int64(o.total) * 8); err != nil {
-		return nil, err
+func (s *Segment) create() (err error) {
+	if err = s.mail.create("dancer-link", s.at.brainTotal); err != nil {
+		return err
 	}
-	if _, err := unix.FcntlInt(f.Fd(), unix.F_ADD_SEALS, seals); err != nil {
-		return nil, fmt.Errorf("seal: %w", err)
+	if err = seal(s.mail.file, seals); err != nil {
+		return err
 	}
-	s, err := mapSegment(f, l)
+	if err = s.spine.create("dancer-spine", s.at.total); err != nil {
+		return err
+	}
+	if err = seal(s.spine.file, seals|sealFutureWrite); errors.Is(err, unix.EINVAL) {
+		err = seal(s.spine.file, seals) // a kernel before 5.1: the brain can scribble, and deceive itself
+	}
 	if err != nil {
-		return nil, err
+		return err
 	}
-	for i, w := range l.header(o.total) {
+	s.divide()
+	for i, w := range s.layout.header(s.at.total) {
 		s.words[i].Store(w)
 	}
 	s.eraseSlots()
-	return s, nil
+	return nil
 }
 
-// Attach maps a segment that the spine made (brain). The error wraps ErrLayout
-// when the other side speaks of another robot, manual or version. The file
-// stays the caller's until Close, which closes it.
-func Attach(f *os.File, l Layout) (*Segment, error) {
+func seal(f *os.File, which int) error {
+	if _, err := unix.FcntlInt(f.Fd(), unix.F_ADD_SEALS, which); err != nil {
+		return fmt.Errorf("seal: %w", err)
+	}
+	return nil
+}
+
+// create makes and maps a half that can still be written by anybody.
+func (h *half) create(name string, words int) error {
+	fd, err := unix.MemfdCreate(name, unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
+	if err != nil {
+		return err
+	}
+	h.file = os.NewFile(uintptr(fd), name)
+	if err := h.file.Truncate(int64(words) * 8); err != nil {
+		return err
+	}
+	return h.mapInto(words, unix.PROT_READ|unix.PROT_WRITE)
+}
+
+func (h *half) mapInto(words, protection int) (err error) {
+	if h.memory, err = unix.Mmap(int(h.file.Fd()), 0, words*8, protection, unix.MAP_SHARED); err != nil {
+		return fmt.Errorf("map: %w", err)
+	}
+	return nil
+}
+
+// view gives the words of a half. It is page aligned, so the 64-bit atomics are
+// aligned on 32-bit machines too.
+func (h *half) view() []word {
+	return unsafe.Slice((*word)(unsafe.Pointer(&h.memory[0])), len(h.memory)/8)
+}
+
+// divide finds the words and the rings in both halves.
+func (s *Segment) divide() {
+	s.words, s.brainWords = s.spine.view(), s.mail.view()
+	s.findRings(EventCapacity, RequestCapacity, TraceCapacity)
+}
+
+func (s *Segment) findRings(events, requests, traces int) {
+	s.events = newRing(s.words[s.at.events:], &s.brainWords[s.at.eventsTail], events, recordWords)
+	s.requests = newRing(s.brainWords[s.at.requests:], &s.words[s.at.requestsTail], requests, recordWords)
+	s.traces = newRing(s.words[s.at.traces:], &s.brainWords[s.at.tracesTail], traces, traceWords)
+}
+
+// Attach maps a segment that the spine made (brain), from duplicates of its
+// Files. The error wraps ErrLayout when the other side speaks of another robot,
+// manual or version. The files stay the caller's until Close, which closes them.
+func Attach(files [2]*os.File, l Layout) (*Segment, error) {
 	if err := l.check(); err != nil {
 		return nil, err
 	}
-	if err := checkFile(f, l.offsets().total); err != nil {
+	s := &Segment{layout: l, at: l.offsets(), mail: half{file: files[0]}, spine: half{file: files[1]}}
+	if err := s.attach(); err != nil {
+		s.unmap()
 		return nil, fmt.Errorf("attach shared segment: %w", err)
 	}
-	s, err := mapSegment(f, l)
-	if err != nil {
-		return nil, fmt.Errorf("attach shared segment: %w", err)
+	s.resume()
+	return s, nil
+}
+
+func (s *Segment) attach() error {
+	if err := checkFile(s.mail.file, s.at.brainTotal); err != nil {
+		return err
 	}
-	for i, want := range l.header(s.at.total) {
+	if err := checkFile(s.spine.file, s.at.total); err != nil {
+		return err
+	}
+	if err := s.mail.mapInto(s.at.brainTotal, unix.PROT_READ|unix.PROT_WRITE); err != nil {
+		return err
+	}
+	if err := s.spine.mapInto(s.at.total, unix.PROT_READ); err != nil {
+		return err
+	}
+	s.divide()
+	for i, want := range s.layout.header(s.at.total) {
 		if got := s.words[i].Load(); got != want {
-			unix.Munmap(s.memory)
-			return nil, fmt.Errorf("attach shared segment: %w: header word %d is %#x, want %#x (the robot's files or the program changed since dancer run was started: restart it)", ErrLayout, i, got, want)
+			return fmt.Errorf("%w: header word %d is %#x, want %#x (the robot's files or the program changed since dancer run was started: restart it)", ErrLayout, i, got, want)
 		}
 	}
+	return nil
+}
+
+// resume takes over from a brain that was here before.
+func (s *Segment) resume() {
 	s.events.resumeConsumer()
 	s.traces.resumeConsumer()
 	s.requests.resumeProducer()
-	return s, nil
 }
 
 func checkFile(f *os.File, words int) error {
@@ -113,46 +190,46 @@ func checkFile(f *os.File, words int) error {
 	return nil
 }
 
-func mapSegment(f *os.File, l Layout) (*Segment, error) {
-	o := l.offsets()
-	m, err := unix.Mmap(int(f.Fd()), 0, o.total*8, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
-	if err != nil {
-		return nil, fmt.Errorf("map: %w", err)
-	}
-	s := &Segment{layout: l, at: o, file: f, memory: m}
-	// Page aligned, so the 64-bit atomics are aligned on 32-bit machines too.
-	s.words = unsafe.Slice((*atomic.Uint64)(unsafe.Pointer(&m[0])), o.total)
-	s.events = newRing(s.words[o.events:], EventCapacity, recordWords)
-	s.requests = newRing(s.words[o.requests:], RequestCapacity, recordWords)
-	s.traces = newRing(s.words[o.traces:], TraceCapacity, traceWords)
-	return s, nil
-}
-
 // Layout gives the layout that the segment was made with.
 func (s *Segment) Layout() Layout { return s.layout }
 
-// File is the memfd, to hand to the child as descriptor 3.
-func (s *Segment) File() *os.File { return s.file }
+// Files are the memfds of the brain's half and of the spine's, as Attach wants
+// them. They stay the segment's.
+func (s *Segment) Files() [2]*os.File { return [2]*os.File{s.mail.file, s.spine.file} }
 
 // Prefault touches every page once, so that no page fault comes later (spine).
 func (s *Segment) Prefault() {
-	for i := 0; i < len(s.words); i += 512 {
-		s.words[i].Add(0)
+	for _, words := range [][]word{s.words, s.brainWords} {
+		for i := 0; i < len(words); i += 512 {
+			words[i].Add(0)
+		}
 	}
 }
 
-// Close unmaps the memory and closes the file. No method may be called after.
-func (s *Segment) Close() error {
-	if s.memory == nil {
-		return nil
-	}
-	err := unix.Munmap(s.memory)
-	s.memory, s.words = nil, nil
+// unmap gives the memory back and leaves the files open.
+func (s *Segment) unmap() error {
+	s.words, s.brainWords = nil, nil
 	s.events, s.requests, s.traces = ring{}, ring{}, ring{}
-	if cerr := s.file.Close(); err == nil {
-		err = cerr
+	var errs []error
+	for _, h := range []*half{&s.spine, &s.mail} {
+		if h.memory != nil {
+			errs = append(errs, unix.Munmap(h.memory))
+			h.memory = nil
+		}
 	}
-	if err != nil {
+	return errors.Join(errs...)
+}
+
+// Close unmaps the memory and closes the files. No method may be called after.
+func (s *Segment) Close() error {
+	errs := []error{s.unmap()}
+	for _, h := range []*half{&s.spine, &s.mail} {
+		if h.file != nil {
+			errs = append(errs, h.file.Close())
+			h.file = nil
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("close shared segment: %w", err)
 	}
 	return nil

@@ -2,15 +2,10 @@ package link
 
 import (
 	"math"
-	"sync/atomic"
 	"time"
 
 	"dancer/hal"
 )
-
-// readTries bounds how often a reader looks at a slot that is being written.
-// A writer is done in nanoseconds unless it was killed in the middle.
-const readTries = 1000
 
 // Who says what drives an output. The zero value is the safe state.
 type Who uint8
@@ -37,7 +32,7 @@ func (w Who) String() string {
 
 // storeSlot publishes one slot under its sequence (a seqlock: odd while it is
 // being written). One writer only.
-func storeSlot(w []atomic.Uint64, a, b, c uint64) {
+func storeSlot(w []word, a, b, c uint64) {
 	seq := w[0].Load() | 1
 	w[0].Store(seq)
 	w[1].Store(a)
@@ -46,7 +41,7 @@ func storeSlot(w []atomic.Uint64, a, b, c uint64) {
 	w[0].Store(seq + 1)
 }
 
-func loadSlot(w []atomic.Uint64) (a, b, c uint64, ok bool) {
+func loadSlot(w []word) (a, b, c uint64, ok bool) {
 	for range readTries {
 		seq := w[0].Load()
 		if seq&1 != 0 {
@@ -60,15 +55,15 @@ func loadSlot(w []atomic.Uint64) (a, b, c uint64, ok bool) {
 	return 0, 0, 0, false
 }
 
-func (s *Segment) signal(i int) []atomic.Uint64 {
+func (s *Segment) signal(i int) []word {
 	return slotAt(s.words, s.at.signals, s.layout.Signals, i)
 }
 
-func (s *Segment) output(i int) []atomic.Uint64 {
+func (s *Segment) output(i int) []word {
 	return slotAt(s.words, s.at.outputs, s.layout.Outputs, i)
 }
 
-func slotAt(words []atomic.Uint64, base, count, i int) []atomic.Uint64 {
+func slotAt(words []word, base, count, i int) []word {
 	if uint(i) >= uint(count) {
 		panic("link: index outside the layout")
 	}
@@ -158,7 +153,7 @@ func (s *Segment) LoadPort(i int) (Port, bool) {
 	return Port{}, false
 }
 
-func (s *Segment) port(i int) []atomic.Uint64 {
+func (s *Segment) port(i int) []word {
 	if uint(i) >= uint(s.layout.Ports) {
 		panic("link: index outside the layout")
 	}
@@ -188,7 +183,7 @@ func (s *Segment) LoadRule(i int) (active, latched bool) {
 	return a.Load()&bit != 0, l.Load()&bit != 0
 }
 
-func (s *Segment) ruleWord(i, base int) (*atomic.Uint64, uint64) {
+func (s *Segment) ruleWord(i, base int) (*word, uint64) {
 	if uint(i) >= uint(s.layout.Rules) {
 		panic("link: index outside the layout")
 	}

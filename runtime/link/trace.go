@@ -83,13 +83,13 @@ func (t *Trace) pack() traceRecord {
 // PutTrace adds a trace to its ring and wakes nobody (spine). A full ring loses
 // it; as soon as there is room again a TraceGap stands where traces are missing.
 func (s *Segment) PutTrace(t *Trace) {
-	if lost := s.traces.lost; lost != s.gapTold {
-		gap := Trace{Kind: TraceGap, Index: int32(min(lost-s.gapTold, math.MaxInt32)), At: t.At, Now: t.Now}
+	if lost := min(s.traces.lost-s.gapTold, math.MaxInt32); lost != 0 {
+		gap := Trace{Kind: TraceGap, Index: int32(lost), At: t.At, Now: t.Now}
 		rec := gap.pack()
 		if !s.traces.put(rec[:]) {
 			return // put has counted it: one for this trace, its own was never tried
 		}
-		s.gapTold = lost
+		s.gapTold += lost
 	}
 	rec := t.pack()
 	s.traces.put(rec[:])
@@ -115,4 +115,4 @@ func (s *Segment) TakeTrace(t *Trace) bool {
 }
 
 // TracesLost is how many traces found their ring full since the spine's start.
-func (s *Segment) TracesLost() uint64 { return s.traces.words[ringLost].Load() }
+func (s *Segment) TracesLost() uint64 { return s.traces.produced[ringLost].Load() }

@@ -15,13 +15,20 @@ import (
 const WakeBuffer = 512
 
 // Wake is one end of a way to wake somebody: any number of signals until the
-// other side looks. Inside one process it is an eventfd. Between the spine and
-// the brain it is a pipe, because the two ends of a pipe are descriptions of
-// their own: with an eventfd a hostile brain could turn O_NONBLOCK off for both
-// sides, fill or empty the counter, and so stop the spine in its write or read.
+// other side looks. It is an eventfd.
+//
+// Between the spine and the brain it must not let one side stop the other. A
+// pipe does: each of its system calls holds the pipe's mutex while it copies, so
+// a brain whose buffer has to come from a disk, or from a file system or
+// userfaultfd of its own, stops the spine in a read that "does not block". An
+// eventfd has no such lock, but its two sides share O_NONBLOCK and the counter. So the
+// spine makes no call on a descriptor that the brain has. The brain's own eventfd
+// it only watches for edges and never reads. Its own it only writes; the brain
+// has no descriptor of that, but an epoll set that watches it (newBell).
 type Wake struct {
 	file *os.File
 	fd   int
+	bell bool // an epoll set, which is not read but asked
 }
 
 // NewWake makes an eventfd for a loop that looks at FD with epoll. It is a
@@ -39,6 +46,31 @@ func newEventfd(flags int) (*Wake, error) {
 		return nil, fmt.Errorf("create eventfd: %w", err)
 	}
 	return wakeOf(fd), nil
+}
+
+// newBell makes an epoll set for the other process, which reports each signal once
+// and through which nobody can get at the eventfd itself.
+func (w *Wake) newBell() (*os.File, error) {
+	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("create bell: %w", err)
+	}
+	e := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLET}
+	if err := unix.EpollCtl(fd, unix.EPOLL_CTL_ADD, w.fd, &e); err != nil {
+		unix.Close(fd)
+		return nil, fmt.Errorf("watch eventfd: %w", err)
+	}
+	return os.NewFile(uintptr(fd), "dancer-bell"), nil
+}
+
+// answerBell is the other process's side of newBell.
+func answerBell(fd int) (*Wake, error) {
+	if err := unix.SetNonblock(fd, true); err != nil { // for Wait's deadline
+		return nil, err
+	}
+	w := wakeOf(fd)
+	w.bell = true
+	return w, nil
 }
 
 func wakeOf(fd int) *Wake { return &Wake{file: os.NewFile(uintptr(fd), "dancer-wake"), fd: fd} }
@@ -77,8 +109,7 @@ func (w *Wake) Wait(ctx context.Context, atMost time.Duration) (bool, error) {
 	}
 	stop := context.AfterFunc(ctx, func() { w.file.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
-	var signals [WakeBuffer]byte
-	_, err := w.file.Read(signals[:])
+	err := w.take()
 	switch {
 	case err == nil:
 		return true, nil
@@ -88,6 +119,29 @@ func (w *Wake) Wait(ctx context.Context, atMost time.Duration) (bool, error) {
 		return false, nil
 	}
 	return false, fmt.Errorf("wait for wake-up: %w", err)
+}
+
+// take waits for a signal and takes it.
+func (w *Wake) take() error {
+	if !w.bell {
+		var signals [WakeBuffer]byte
+		_, err := w.file.Read(signals[:])
+		return err
+	}
+	raw, err := w.file.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var failed error
+	err = raw.Read(func(fd uintptr) bool {
+		var events [1]unix.EpollEvent
+		n, err := unix.EpollWait(int(fd), events[:], 0)
+		if err != nil && !errors.Is(err, unix.EINTR) {
+			failed = err
+		}
+		return n > 0 || failed != nil
+	})
+	return errors.Join(err, failed)
 }
 
 // Close gives the descriptor back.

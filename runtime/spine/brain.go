@@ -199,6 +199,7 @@ func (s *supervisor) wait(ctx context.Context, cmd *exec.Cmd) error {
 	awaitEnd(cmd.Process.Pid)
 	_ = unix.Kill(-cmd.Process.Pid, unix.SIGKILL) // its session: nothing of it writes to the segment any more
 	err := cmd.Wait()
+	_ = unix.Kill(-cmd.Process.Pid, unix.SIGKILL) // what it started and left in its group; mostly nothing
 	close(done)
 	<-joined
 	return err
@@ -292,8 +293,18 @@ func (s *supervisor) death() death {
 
 // pidReady is the fast path: the kernel says that the brain's process has ended.
 func (l *loop) pidReady(now time.Duration) {
+	if l.brain.pid < 0 || !hasEnded(l.brain.pid) {
+		return // told of one that was dropped meanwhile
+	}
 	l.dropPidfd()
 	l.core.brainGone(now)
+}
+
+// hasEnded asks a pidfd without waiting.
+func hasEnded(pidfd int) bool {
+	set := [1]unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}
+	n, _ := unix.Poll(set[:], 0)
+	return n > 0
 }
 
 func (l *loop) dropPidfd() {

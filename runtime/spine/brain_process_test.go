@@ -51,6 +51,8 @@ func brainMain(how string) error {
 	switch how {
 	case "dies":
 		os.Exit(3)
+	case "child":
+		time.Sleep(time.Hour)
 	case "measured":
 		m, err := RunMeasured(os.Stdin, os.Stdout, MeasuredRules)
 		return errors.Join(err, m.WriteJSON(os.Stderr))
@@ -69,6 +71,15 @@ func brainMain(how string) error {
 	switch how {
 	case "hostile":
 		return scribble(ctx, ends, len(r.Manual.Outputs))
+	case "parent":
+		child := exec.Command(os.Args[0])
+		child.Env = append(os.Environ(), envBrain+"=child")
+		if err := child.Start(); err != nil {
+			return err
+		}
+		fmt.Println("child", child.Process.Pid)
+	case "evil":
+		return evil(ctx, ends, uint64(os.Getpid()))
 	case "noisy":
 		for ctx.Err() == nil {
 			ends.ToSpine.Signal()
@@ -79,12 +90,27 @@ func brainMain(how string) error {
 		<-ctx.Done()
 		return nil
 	case "asks":
-		ends.Segment.PostRequest(link.Request{Kind: link.RequestStart, Sequence: 7})
-		ends.Segment.PostRequest(link.Request{Kind: link.RequestClear, Index: 99, Sequence: 8})
-		ends.Segment.PostRequest(link.Request{Kind: 77, Sequence: 9})
+		epoch := firstEpoch(ends.Segment)
+		for _, r := range []link.Request{
+			{Kind: link.RequestStart, Sequence: 7, Epoch: epoch, At: link.Now()},
+			{Kind: link.RequestClear, Index: 99, Sequence: 8, Epoch: epoch, At: link.Now()},
+			{Kind: 77, Sequence: 9, Epoch: epoch, At: link.Now()},
+		} {
+			ends.Segment.PostRequest(r)
+		}
 		ends.ToSpine.Signal()
 	}
 	return decide(ctx, ends)
+}
+
+// firstEpoch waits until the spine has taken notice of this brain, the first.
+func firstEpoch(s *link.Segment) uint64 {
+	for {
+		if status, ok := s.LoadStatus(); ok && status.BrainStarts > 0 {
+			return status.Epoch
+		}
+		time.Sleep(time.Millisecond)
+	}
 }
 
 // decide is a brain that wants to drive at half speed, 50 times a second.

@@ -71,6 +71,7 @@ type core struct {
 	leaseUntil   time.Duration
 	lastDecision uint64
 	generation   uint64 // of the brain, upper half of the epoch
+	gone         bool   // that brain ended, and no other was started
 	changes      uint64 // of the mode, lower half
 	leaseStopped bool   // safe because the lease was lost, until the next start or stop
 	autostart    bool   // still waived

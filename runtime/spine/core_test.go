@@ -57,11 +57,15 @@ func newBench(t testing.TB, r *config.Robot, latches ...int) *bench {
 // attach maps a segment a second time, as the brain does.
 func attach(t testing.TB, s *link.Segment) *link.Segment {
 	t.Helper()
-	fd, err := unix.FcntlInt(s.File().Fd(), unix.F_DUPFD_CLOEXEC, 0)
-	if err != nil {
-		t.Fatal(err)
+	var files [2]*os.File
+	for i, f := range s.Files() {
+		fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files[i] = os.NewFile(uintptr(fd), "copy")
 	}
-	brain, err := link.Attach(os.NewFile(uintptr(fd), "copy"), s.Layout())
+	brain, err := link.Attach(files, s.Layout())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,11 +21,13 @@ const chunkSize = 4096
 // haltBudget is how long the devices have to take their safe values at the end.
 const haltBudget = 500 * time.Millisecond
 
-// A brain that wakes the loop more often than wakeLimit times in wakeWindow is
-// not listened to until the window is over.
+// A brain that wakes the loop more often than wakeLimit times in wakeWindow, or
+// asks for more than requestLimit things, is not listened to until the window is
+// over. A request can have every latch looked at and every output settled.
 const (
-	wakeWindow = 10 * time.Millisecond
-	wakeLimit  = 50
+	wakeWindow   = 10 * time.Millisecond
+	wakeLimit    = 50
+	requestLimit = 8
 )
 
 // loop is the real-time thread: it waits for descriptors and deadlines, lets the
@@ -55,6 +57,7 @@ type loop struct {
 	safeTold bool
 
 	wakes      int // of the brain, in this window
+	requests   int // the same
 	wakesFrom  time.Duration
 	brainMuted bool
 }
@@ -85,7 +88,7 @@ func (l *loop) register() error {
 	if err := l.poller.watch(l.inbox.FD(), tokenInbox); err != nil {
 		return err
 	}
-	if err := l.poller.watch(l.ends.ToSpine.FD(), tokenBrain); err != nil {
+	if err := l.poller.watchEdges(l.ends.ToSpine.FD(), tokenBrain); err != nil {
 		return err
 	}
 	if l.control != nil {
@@ -174,7 +177,7 @@ func (l *loop) due(now time.Duration) {
 	l.core.tick(now)
 	if l.brainMuted && now >= l.wakesFrom+wakeWindow {
 		l.brainMuted = false
-		_ = l.poller.watch(l.ends.ToSpine.FD(), tokenBrain) // as at the start
+		_ = l.poller.watchEdges(l.ends.ToSpine.FD(), tokenBrain) // as at the start; tells of what came meanwhile
 	}
 }
 
@@ -347,7 +350,6 @@ func (l *loop) takeEdges(edges []hal.Reading, now time.Duration) {
 
 // brainSpeaks takes the newest command and a bounded number of requests.
 func (l *loop) brainSpeaks(now time.Duration) {
-	_ = l.ends.ToSpine.Drain(l.drained[:]) // it is readable
 	l.limitBrain(now)
 	before := l.core.lastDecision
 	l.core.takeCommand(now)
@@ -360,22 +362,31 @@ func (l *loop) brainSpeaks(now time.Duration) {
 	}
 	l.core.frame(now, now, 0)
 	var r link.Request
-	for range link.RequestCapacity {
+	for l.requests < requestLimit {
 		if !l.core.segment.TakeRequest(&r) {
 			return
 		}
+		l.requests++
 		l.core.answer(now, &r)
 		l.core.frame(now, now, 0)
 	}
+	l.muteBrain() // and look again when the window is over
 }
 
 func (l *loop) limitBrain(now time.Duration) {
 	if now-l.wakesFrom >= wakeWindow {
-		l.wakesFrom, l.wakes = now, 0
+		l.wakesFrom, l.wakes, l.requests = now, 0, 0
 	}
-	if l.wakes++; l.wakes > wakeLimit && !l.brainMuted {
+	if l.wakes++; l.wakes > wakeLimit {
+		l.muteBrain()
+	}
+}
+
+// muteBrain stops listening until the window is over.
+func (l *loop) muteBrain() {
+	if !l.brainMuted {
 		l.brainMuted = true
-		l.poller.forget(l.ends.ToSpine.FD()) // not watched for anything, a hang-up neither
+		l.poller.forget(l.ends.ToSpine.FD())
 	}
 }
 

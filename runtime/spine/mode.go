@@ -18,7 +18,7 @@ func (c *core) takeCommand(now time.Duration) {
 		c.status.Discarded++
 		return
 	}
-	if in.Epoch>>32 != c.generation || in.Decision <= c.lastDecision {
+	if c.gone || in.Epoch>>32 != c.generation || in.Decision <= c.lastDecision {
 		c.status.Discarded++
 		return
 	}
@@ -157,7 +157,7 @@ func (c *core) clear(now time.Duration, rule int, by []byte) link.Reason {
 // said that that one is gone, its lease is lost now: nothing else would end it.
 func (c *core) brainStarted(now time.Duration, generation uint64) {
 	c.brainGone(now)
-	c.generation, c.lastDecision = generation, 0
+	c.generation, c.lastDecision, c.gone = generation, 0, false
 	c.status.BrainStarts = generation
 	c.setEpoch()
 	if c.status.Lease != link.LeaseNone {
@@ -168,8 +168,10 @@ func (c *core) brainStarted(now time.Duration, generation uint64) {
 	c.dirty = true
 }
 
-// brainGone is the fast path of a lost lease: nobody is left to renew it.
+// brainGone is the fast path of a lost lease: nobody is left to renew it. What the
+// brain left in the mailbox renews nothing any more.
 func (c *core) brainGone(now time.Duration) {
+	c.gone = true
 	if c.status.Lease == link.LeaseLive {
 		c.loseLease(now, min(now, c.leaseUntil), link.ReasonBrainEnded)
 	}
@@ -196,21 +198,44 @@ func (c *core) shutdown(now time.Duration) {
 
 // answer does a request of the brain and tells the outcome.
 func (c *core) answer(now time.Duration, r *link.Request) {
-	why := link.ReasonUnknownRequest
-	switch r.Kind {
-	case link.RequestStart:
-		why = c.begin(now, link.ReasonOperator, nil)
-	case link.RequestStop:
-		c.halt(now, link.ReasonOperator, nil)
-		why = link.ReasonNone
-	case link.RequestClear:
-		why = c.clear(now, int(r.Index), nil)
+	var why link.Reason
+	switch {
+	case r.Kind == link.RequestNone: // damaged: from nobody
+		c.status.Discarded++
+		return
+	case r.Kind != link.RequestStop && !c.timely(now, r):
+		why = link.ReasonStaleRequest
+	default:
+		why = c.request(now, r)
 	}
 	e := link.Event{Kind: link.EventAnswer, Index: int32(r.Kind), Frame: r.Sequence, At: now, Cause: int32(why)}
 	if why == link.ReasonNone {
 		e.Flags = 1
 	}
 	c.tell(&e)
+}
+
+// timely says that the present brain asked, and not longer ago than a decision
+// would hold. The loop's reading of the clock may be a little older than the brain's.
+func (c *core) timely(now time.Duration, r *link.Request) bool {
+	age := now - r.At
+	return !c.gone && r.Epoch>>32 == c.generation && age <= c.lease.ExpiresAfter && age >= -c.lease.ExpiresAfter
+}
+
+func (c *core) request(now time.Duration, r *link.Request) link.Reason {
+	switch r.Kind {
+	case link.RequestStart:
+		return c.begin(now, link.ReasonOperator, nil)
+	case link.RequestStop:
+		c.halt(now, link.ReasonOperator, nil)
+		return link.ReasonNone
+	case link.RequestClear:
+		if c.status.Mode == link.ModeReportOnly { // such a brain reports and does nothing else
+			return link.ReasonReportOnly
+		}
+		return c.clear(now, int(r.Index), nil)
+	}
+	return link.ReasonUnknownRequest
 }
 
 // death is how a brain ended.

@@ -60,6 +60,16 @@ func (p *poller) watch(fd, token int) error {
 	return nil
 }
 
+// watchEdges adds a descriptor that is never read: each new signal is told of
+// once, and one that came before as well.
+func (p *poller) watchEdges(fd, token int) error {
+	e := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLET, Fd: int32(token)}
+	if err := unix.EpollCtl(p.epoll, unix.EPOLL_CTL_ADD, fd, &e); err != nil {
+		return fmt.Errorf("watch descriptor: %w", err)
+	}
+	return nil
+}
+
 // rearm says whether a port is also watched for writing.
 func (p *poller) rearm(fd, token int, writing bool) {
 	e := unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(token)}

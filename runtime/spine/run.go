@@ -28,7 +28,7 @@ type Config struct {
 	RunDir  string // where a link NAME.sock to the control socket is left; "": nowhere
 
 	// BrainCommand makes the command that starts the brain, anew for each start.
-	// The spine adds descriptors 3, 4 and 5 (see link.Inherit), a process group of
+	// The spine adds descriptors 3 to 6 (see link.Inherit), a process group of
 	// its own and the death signal. nil: no brain, reflexes alone.
 	BrainCommand func() *exec.Cmd
 
