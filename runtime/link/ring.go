@@ -39,6 +39,7 @@ func (r *ring) put(rec []uint64) bool {
 	if r.position-r.words[ringTail].Load() >= r.capacity {
 		r.lost++
 		r.words[ringLost].Store(r.lost)
+		r.words[ringHead].Store(r.position) // should it be nonsense: the consumer then finds its way back
 		return false
 	}
 	w := r.slot(r.position)
@@ -56,6 +57,9 @@ func (r *ring) take(rec []uint64) bool {
 	head := r.words[ringHead].Load()
 	waiting := head - r.position
 	if waiting == 0 {
+		if r.words[ringTail].Load() != r.position { // somebody has written nonsense: the producer would find no room for ever
+			r.words[ringTail].Store(r.position)
+		}
 		return false
 	}
 	if waiting > r.capacity {

@@ -197,6 +197,7 @@ func (l *loop) lookAtBrain(now time.Duration) {
 	if ended > w.over {
 		w.over = ended
 		l.core.brainGone(now)
+		l.restore()
 		l.core.brainEnded(now, ended, w.exit.Load())
 		l.dropPidfd()
 	}

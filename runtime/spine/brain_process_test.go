@@ -51,6 +51,10 @@ func brainMain(how string) error {
 	switch how {
 	case "dies":
 		os.Exit(3)
+	case "campaign":
+		return runSubject()
+	case "hog":
+		return runHog()
 	case "measured":
 		m, err := RunMeasured(os.Stdin, os.Stdout, MeasuredRules)
 		return errors.Join(err, m.WriteJSON(os.Stderr))

@@ -46,8 +46,9 @@ type core struct {
 	notes   notebook
 	clock   func() time.Duration
 
-	want     []target // decided by the last settle
-	written  []target // on the wire
+	want     []target        // decided by the last settle
+	written  []target        // on the wire
+	since    []time.Duration // it is there
 	command  link.Command
 	incoming link.Command // scratch for the mailbox
 	usable   []bool       // of the command: the value or hold of the output has met no reflex or latch
@@ -104,7 +105,7 @@ func newCore(r *config.Robot, segment *link.Segment, d driver, n notebook, clock
 	c := &core{
 		signals: m.Signals, outputs: m.Outputs, rules: m.Rules, lease: r.Lease,
 		slots: make([]float64, slots), reflex: table, windows: windows, derived: make([]derived, windows.Len()), segment: segment, driver: d, notes: n, clock: clock,
-		want: make([]target, lay.Outputs), written: make([]target, lay.Outputs),
+		want: make([]target, lay.Outputs), written: make([]target, lay.Outputs), since: make([]time.Duration, lay.Outputs),
 		command: newCommand(lay.Outputs), incoming: newCommand(lay.Outputs),
 		usable:  make([]bool, lay.Outputs),
 		changed: make([]int, 0, slots), marked: make([]bool, slots), touched: make([]int, 0, lay.Outputs), disputed: make([]bool, lay.Outputs),

@@ -64,7 +64,7 @@ func programPath() string {
 func tune(log *slog.Logger) (undo func()) {
 	percent := debug.SetGCPercent(-1)
 	limit := debug.SetMemoryLimit(heapLimit)
-	threads := runtime.GOMAXPROCS(2) // the loop's, and one for everything else
+	threads := runtime.GOMAXPROCS(8) // the loop's, and one for everything else
 	locked := lockMemory(log)
 	return func() {
 		if locked {

@@ -150,7 +150,7 @@ func (c *core) tellOutputs(after time.Duration) {
 			c.reflex.Drive(o, w.value)
 			c.windowsSee(o, after)
 		}
-		c.written[o] = w
+		c.written[o], c.since[o] = w, after
 		c.segment.StoreOutput(o, w.value, after, w.who, int(w.rule))
 		c.emit(&link.Event{Kind: link.EventOutput, Index: int32(o), Flags: uint8(w.who), Value: w.value, At: after, Cause: w.rule})
 	}
