@@ -168,8 +168,8 @@ func (c *campaign) startSubject(binary, robot string) {
 	c.until("the robot answers", func() bool { _, err := Control(c.data, "status", time.Second); return err == nil })
 	m, err := newMachine(c.subject.Process.Pid)
 	c.must(err)
-	if len(m.threads) == 0 {
-		c.Log("the loop has no real-time priority here: its times say little")
+	if len(m.threads) == 0 && c.judged {
+		c.Fatal("the loop has no real-time priority: its times cannot be judged (be root, in a cpu cgroup with cpu.rt_runtime_us)")
 	}
 	c.driver = newDriver(int(edges.Fd()), int(answers.Fd()), m, 1)
 	go c.driver.run()
@@ -298,8 +298,10 @@ func (c *campaign) run() {
 func (c *campaign) quiet() (undo func()) {
 	percent := debug.SetGCPercent(-1)
 	limit := debug.SetMemoryLimit(1 << 30)
-	threads := runtime.GOMAXPROCS(8)
+	threads := runtime.GOMAXPROCS(processors)
+	lower := raiseHelpers() // the driver's too
 	return func() {
+		lower()
 		runtime.GOMAXPROCS(threads)
 		debug.SetMemoryLimit(limit)
 		debug.SetGCPercent(percent)
@@ -418,7 +420,7 @@ func (c *campaign) judge() {
 		reflex, safe = reflexWithin, safeWithin
 	}
 	if t.Lost > 0 || t.Answered < t.Asked-1 || t.Answered < 20*r.rounds {
-		c.Errorf("%d of %d edges were answered, %d not within a second", t.Answered, t.Asked, t.Lost)
+		c.Errorf("%d of %d edges were answered, %d not within a second%s", t.Answered, t.Asked, t.Lost, c.slowAnswers(slow))
 	}
 	if t.Corrected > reflex {
 		c.Errorf("the reflex took %v (%v with the machine's own part), want %v; %d late: %v", t.Corrected, t.Raw, reflex, t.Late, c.slowAnswers(slow))

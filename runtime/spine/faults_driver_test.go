@@ -166,8 +166,11 @@ func (d *edgeDriver) edge() error {
 }
 
 func (d *edgeDriver) lost() {
-	d.sent = 0
 	d.tally.Lost++
+	if len(d.slow) < slowKept {
+		d.slow = append(d.slow, slowAnswer{At: d.sent, Took: d.clock.now() - d.sent})
+	}
+	d.sent = 0
 }
 
 // wait waits for an answer until a time; false when there is none.
