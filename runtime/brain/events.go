@@ -52,12 +52,13 @@ type (
 	}
 	portEvent struct {
 		Name  string `json:"name"`
-		State string `json:"state"` // gone | back
+		State string `json:"state"` // gone | back | flooded
 	}
 	brainEvent struct {
 		State  string `json:"state"` // started | died
 		Starts int32  `json:"starts"`
 		Exit   int    `json:"exit,omitempty"` // exit code; negative: the signal that ended it
+		Why    string `json:"why,omitempty"`  // where it is known: out of memory
 	}
 )
 
@@ -151,9 +152,9 @@ func (b *brain) eventBody(e *link.Event) (string, any) {
 	case link.EventLost:
 		return kindOverrun, overrunEvent{Where: "events", Count: e.Frame}
 	case link.EventPort:
-		return kindPort, portEvent{Name: b.portName(i), State: word(e.Flags, "gone", "back")}
+		return kindPort, portEvent{Name: b.portName(i), State: link.PortState(e.Flags).String()}
 	case link.EventBrain:
-		return kindBrain, brainEvent{State: word(e.Flags, "died", "started"), Starts: e.Index, Exit: int(e.Value)}
+		return kindBrain, brainEvent{State: word(e.Flags, "died", "started"), Starts: e.Index, Exit: int(e.Value), Why: link.Reason(max(e.Cause, 0)).String()}
 	}
 	return "", nil
 }

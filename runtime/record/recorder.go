@@ -23,6 +23,7 @@ const (
 	syncEvery  = 4 * time.Second  // so that a power cut loses five seconds at most
 	syncAtOnce = time.Second      // least pause between two writes for the sake of a seal or of an event that is wanted soon
 	tryAgain   = 30 * time.Second // after the disk failed
+	roomAgain  = 2 * time.Second  // after it was full: to look costs nothing
 )
 
 // Folders in the robot's data folder.

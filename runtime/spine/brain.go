@@ -44,6 +44,7 @@ type supervisor struct {
 	started    atomic.Uint64 // generation that is starting or runs
 	ended      atomic.Uint64 // generation that was reaped last
 	exit       atomic.Int64  // its exit code, negative: the signal that ended it
+	starved    atomic.Bool   // it was ended for want of memory
 	pidfd      atomic.Int64  // of a brain just started, 0: none; the loop takes and closes it
 	reportOnly atomic.Bool
 
@@ -72,9 +73,11 @@ func (s *supervisor) run(ctx context.Context) {
 		if life >= s.patience.soon {
 			wait = s.patience.first
 		}
-		if life < s.patience.soon && s.decided.Load() != generation {
+		switch {
+		case life == 0: // it could not be started: what is missing is the machine's, and it did not die
+		case life < s.patience.soon && s.decided.Load() != generation:
 			strikes++
-		} else {
+		default:
 			strikes = 0
 		}
 		if strikes >= s.patience.strikes && !s.reportOnly.Swap(true) {
@@ -106,7 +109,7 @@ func (s *supervisor) preferBrain() {
 // live runs one brain to its end.
 func (s *supervisor) live(ctx context.Context, generation uint64) (time.Duration, string) {
 	pidfd := -1
-	begin := time.Now()
+	begin, kills := time.Now(), memoryKills()
 	cmd, err := s.start(&pidfd)
 	if errors.Is(err, syscall.EINVAL) {
 		// qemu-user refuses a pidfd from clone. Without one the loop learns of the
@@ -114,7 +117,8 @@ func (s *supervisor) live(ctx context.Context, generation uint64) (time.Duration
 		cmd, err = s.start(nil)
 	}
 	if err != nil {
-		s.exit.Store(127)
+		s.exit.Store(exitNotStarted)
+		s.starved.Store(false)
 		return 0, err.Error()
 	}
 	if pidfd >= 0 {
@@ -127,8 +131,16 @@ func (s *supervisor) live(ctx context.Context, generation uint64) (time.Duration
 		unix.Close(int(fd))
 	}
 	s.exit.Store(exitCode(cmd))
+	s.starved.Store(exitCode(cmd) == -int64(unix.SIGKILL) && memoryKills() != kills)
+	if s.starved.Load() {
+		return time.Since(begin), reason(err) + ": out of memory"
+	}
 	return time.Since(begin), reason(err)
 }
+
+// exitNotStarted stands for the exit code of a brain that could not be started,
+// as shells have it.
+const exitNotStarted = 127
 
 // start starts a brain that dies with this thread; pidfd may be nil.
 func (s *supervisor) start(pidfd *int) (*exec.Cmd, error) {
@@ -201,7 +213,7 @@ func (l *loop) lookAtBrain(now time.Duration) {
 		w.over = ended
 		l.core.brainGone(now)
 		l.restore()
-		l.core.brainEnded(now, ended, w.exit.Load())
+		l.core.brainEnded(now, ended, w.exit.Load(), w.starved.Load())
 		l.dropPidfd()
 	}
 	if started > w.began {

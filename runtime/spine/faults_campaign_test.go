@@ -53,6 +53,7 @@ type result struct {
 	safeLate            time.Duration // the same, corrected
 	safes               int
 	byItself            int // rounds in which something moved by itself
+	stopped             int // rounds of a fault that need not end the lease, in which it did
 	note                string
 }
 

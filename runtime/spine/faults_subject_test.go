@@ -141,6 +141,8 @@ conductor: {broker: "mqtt://%s"}
 mesh: {off: true}
 listen: "%s"
 `, wire, leaseOfCampaign, broker, listen)
+	// The options are worse with what the reflexes set, or inaction (the outputs go on
+	// as they are) could hold those against the next edge.
 	manual = `values:
   - {name: safety, floor: 5}
   - {name: task}
@@ -149,7 +151,7 @@ reflexes:
   - {name: flooded, when: "y > 0.5", set: {flow: 1}}
   - {name: lost, when: "range < 0.30 m", set: {drive: 0}, latch: operator}
 model: {step: 50ms, next: {x: "x"}, horizon: 500ms}
-impact: {safety: "10", task: "10 * drive"}
+impact: {safety: "10", task: "10 * drive - 5 * echo - 5 * flow"}
 actions:
   - {name: patrol, set: {drive: 0.5, echo: 0, flow: 0}}
   - {name: halt, set: {drive: 0, echo: 0, flow: 0}, fallback: true}

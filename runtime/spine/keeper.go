@@ -42,6 +42,7 @@ type keeper struct {
 	allowed int  // keeper: lines left in this window
 	window  time.Time
 	hidden  int
+	refused string // why latches could not be stored, as it was said
 }
 
 // logWindow and logLines bound the log: the spine has no garbage collection, so
@@ -105,7 +106,11 @@ func (k *keeper) poke() {
 // run works until the context ends, then does what is left.
 func (k *keeper) run(ctx context.Context) {
 	for {
-		_, err := k.wake.Wait(ctx, longestNap)
+		nap := longestNap
+		if k.moved.Load() { // it could not be stored
+			nap = storeAgain
+		}
+		_, err := k.wake.Wait(ctx, nap)
 		k.work()
 		if err != nil {
 			return
@@ -116,14 +121,28 @@ func (k *keeper) run(ctx context.Context) {
 func (k *keeper) work() {
 	if k.moved.Swap(false) {
 		if err := k.latches.write(k.latchedRules()); err != nil {
-			k.moved.Store(true) // tried again at the next wake-up
-			k.log.Error("latches are not stored: a restart would lose them", "error", err)
+			k.moved.Store(true) // tried again soon
+			k.unstored(err)
+		} else if k.refused != "" {
+			k.refused = ""
+			k.log.Info("latches are stored again")
 		}
 	}
 	for k.tail.Load() != k.head.Load() {
 		n := &k.ring[k.tail.Load()%noteCapacity]
 		k.say(n)
 		k.tail.Add(1)
+	}
+}
+
+// storeAgain is how long the keeper waits before it tries to store latches again.
+const storeAgain = time.Second
+
+// unstored says once why latches are not stored.
+func (k *keeper) unstored(err error) {
+	if text := err.Error(); text != k.refused {
+		k.refused = text
+		k.log.Error("latches are not stored: a restart would lose them", "error", err)
 	}
 }
 
@@ -158,7 +177,7 @@ func (k *keeper) say(n *note) {
 	case link.EventLatch:
 		k.log.Warn("latch", "reflex", k.robot.Manual.Rules[e.Index].Name, "state", latchWord(e.Flags))
 	case link.EventPort:
-		k.log.Warn("port", "port", k.robot.Ports[e.Index].Name, "device", k.robot.Ports[e.Index].Device, "state", portWord(e.Flags))
+		k.log.Warn("port", "port", k.robot.Ports[e.Index].Name, "device", k.robot.Ports[e.Index].Device, "state", link.PortState(e.Flags).String())
 	case link.EventOverrun:
 		k.log.Warn("overrun", "late", e.Latency, "count", e.Frame)
 	}
@@ -169,11 +188,4 @@ func latchWord(flags uint8) string {
 		return "latched"
 	}
 	return "cleared"
-}
-
-func portWord(flags uint8) string {
-	if flags == 1 {
-		return "back"
-	}
-	return "gone"
 }

@@ -196,8 +196,11 @@ func (c *core) answer(now time.Duration, r *link.Request) {
 }
 
 // brainEnded tells how a brain ended.
-func (c *core) brainEnded(now time.Duration, generation uint64, exit int64) {
+func (c *core) brainEnded(now time.Duration, generation uint64, exit int64, starved bool) {
 	e := link.Event{Kind: link.EventBrain, Index: int32(generation), Value: float64(exit), At: now, Cause: -1}
+	if starved {
+		e.Cause = int32(link.ReasonOutOfMemory)
+	}
 	c.tell(&e)
 }
 
