@@ -319,6 +319,7 @@ func flood(c *campaign) {
 	}
 	c.result.note = fmt.Sprintf("last: %d of %d edges taken in %v, all of them evaluated after %v; the lease ended in %d rounds",
 		taken, floodEdges, took.Round(time.Millisecond), drained.Round(time.Millisecond), c.result.stopped)
+	time.Sleep(floodQuiet) // so that the next one is told
 }
 
 func robotPort(r *config.Robot, name string) int {
