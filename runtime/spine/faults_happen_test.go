@@ -177,9 +177,7 @@ func fillDisk(c *campaign) {
 	c.must(takeAll(ballast))
 	moving := link.Now()
 	time.Sleep(200 * time.Millisecond)
-	for _, v := range c.driver.since(moving) {
-		c.Errorf("the robot does not go on on a full disk: %+v", v)
-	}
+	c.goesOn(moving)
 	c.distance(0.1)
 	c.until("the output is safe", func() bool { return c.driver.last().value == 0 })
 	c.until("the latch is told to be lost", func() bool { return c.log.heard(moving, c.trouble.log) })
@@ -237,9 +235,7 @@ func noDescriptors(c *campaign) {
 	page := make(chan error, 1)
 	go func() { page <- get(ctx, "http://"+c.listen+"/api/v1/status") }()
 	time.Sleep(200 * time.Millisecond)
-	for _, v := range c.driver.since(begin) {
-		c.Errorf("the robot does not go on without descriptors: %+v", v)
-	}
+	c.goesOn(begin)
 	c.must(unix.Prlimit(brain, unix.RLIMIT_NOFILE, &before, nil))
 	if err := <-page; err != nil {
 		c.Errorf("the page does not come back: %v", err)
@@ -247,6 +243,7 @@ func noDescriptors(c *campaign) {
 	c.must(unix.Prlimit(spine, unix.RLIMIT_NOFILE, nil, &before))
 	none.Max = before.Max
 	c.must(unix.Prlimit(spine, unix.RLIMIT_NOFILE, &none, nil))
+	c.moving() // should it have stopped meanwhile
 	killed := c.signal(unix.SIGKILL)
 	c.safe(killed)
 	c.until("the spine cannot start a brain", func() bool { return c.log.heard(killed, c.trouble.log) })
