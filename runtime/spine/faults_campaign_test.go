@@ -319,7 +319,7 @@ func (c *campaign) run() {
 func (c *campaign) quiet() (undo func()) {
 	percent := debug.SetGCPercent(-1)
 	limit := debug.SetMemoryLimit(1 << 30)
-	threads := runtime.GOMAXPROCS(processors)
+	threads := runtime.GOMAXPROCS(8)
 	lower := raiseHelpers() // the driver's too
 	return func() {
 		lower()

@@ -30,8 +30,9 @@ const heapLimit = 64 << 20
 
 // processors is how many of Go's processors there are: the loop's, and enough for
 // everything else, even while a fork and a log line hold one each. With two, the
-// loop found none when it came back from the kernel, for up to 100 ms.
-const processors = 8
+// loop found none when it came back from the kernel, for up to 100 ms. Each costs
+// 60 kB.
+const processors = 4
 
 // madeRealTime gives the calling thread SCHED_FIFO. Threads and processes that
 // come from it do not inherit that.
