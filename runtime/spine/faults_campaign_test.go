@@ -377,7 +377,9 @@ func (c *campaign) safe(from time.Duration) commandedValue {
 		v = c.driver.last()
 		return v.value == 0 // a moment before the fault already, on a busy machine
 	})
-	if v.at < from {
+	if v.at < from { // then its reason was said before, too
+		last := &c.began[len(c.began)-1]
+		*last = min(*last, v.at)
 		return v
 	}
 	late := v.at - v.lease
