@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -137,6 +138,7 @@ func (c *campaign) startBroker(binary string) string {
 // begin starts a process that ends with the test.
 func (c *campaign) begin(cmd *exec.Cmd) {
 	c.Helper()
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM} // also of a test that is killed
 	c.must(cmd.Start())
 	done := make(chan struct{})
 	go func() { _ = cmd.Wait(); close(done) }() // joined by the cleanup
