@@ -7,7 +7,7 @@ CROSS    = linux-arm64 linux-armv7 linux-armv6 linux-amd64
 # On two cores the end-to-end tests need them for the program they drive.
 TEST     = go test -p 2 -timeout 15m
 
-.PHONY: help demo build test race fuzz lint check-tidy bench bench-spine cross soak screenshot ci clean
+.PHONY: help demo build test race fuzz lint check-tidy bench bench-spine faults cross soak screenshot ci clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,9 +47,12 @@ bench: ## figures of docs/benchmarks.md that need one process, and the same rule
 bench-spine: ## figures of docs/benchmarks.md that need the real program (8 min, quiet machine, root)
 	DANCER_FIGURES=1 go test -p 1 -count=1 -timeout 30m -v -run TestFigures ./runtime/spine ./cmd/dancer
 
+faults: ## each fault of docs/faults.md a hundred times, times judged (40 minutes, quiet machine, root; FAULTS=10: so often)
+	DANCER_FAULTS=$(or $(FAULTS),100) go test -p 1 -count=1 -timeout 120m -v -run 'TestFaults$$' ./runtime/spine
+
 cross: $(CROSS:%=dist/dancer-%) ## static binaries for the boards, in dist/
 
-soak: ## the end-to-end tests and a recording at full length, 10 million evaluations over intervals (8 minutes)
+soak: faults ## the end-to-end tests and a recording at full length, the faults, 10 million evaluations over intervals (50 minutes)
 	DANCER_EVALUATIONS=10000000 go test -count=1 -timeout 30m -v -run 'ContainsPoints' ./reflex/program
 	DANCER_SOAK=1 go test -count=1 -timeout 90m -v -run 'TestEndToEnd' ./cmd/dancer
 	DANCER_SOAK=1 go test -count=1 -timeout 30m -v -run 'TestRecordingReplays' ./runtime/brain

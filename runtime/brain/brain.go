@@ -20,7 +20,6 @@ import (
 	"dancer/runtime/config"
 	"dancer/runtime/link"
 	"dancer/runtime/record"
-	"dancer/runtime/web"
 )
 
 // Config of a brain.
@@ -72,9 +71,11 @@ type brain struct {
 	overruns  atomic.Uint64
 	traces    [traceBatch]link.Trace // of the goroutine that takes the spine's events
 
-	mailed       eventLimit    // of events to the conductor
-	decided      atomic.Uint64 // for /metrics, like
-	incomparable atomic.Uint64
+	mailed        eventLimit // of events to the conductor
+	reasons       reasons    // that wait for the broker
+	mailedReasons eventLimit
+	decided       atomic.Uint64 // for /metrics, like
+	incomparable  atomic.Uint64
 
 	partner  partner.Partner
 	question *dancer.Question
@@ -212,8 +213,8 @@ func (b *brain) tell(kind string, body any) {
 	if b.page != nil {
 		b.page.publish(kind, body)
 	}
-	if b.mail != nil && toldToConductor(kind) && b.mailed.allow(b.clock()) {
-		b.mail.tell(context.Background(), mesh.KindEvent, false, web.Event{At: b.wall().UTC(), Kind: kind, Agent: b.robot.Name, Data: encode(body)})
+	if b.mail != nil && toldToConductor(kind) {
+		b.mailEvent(kind, body)
 	}
 }
 
@@ -240,6 +241,7 @@ func (b *brain) publish(ctx context.Context) error {
 			return nil
 		case <-pause.C:
 			b.reactions.keep(b.clock())
+			b.mailReasons(ctx)
 		}
 		select {
 		case <-b.changed:

@@ -52,7 +52,7 @@ type (
 	}
 	portEvent struct {
 		Name  string `json:"name"`
-		State string `json:"state"` // gone | back
+		State string `json:"state"` // gone | back | flooded
 	}
 	restartEvent struct {
 		Why string `json:"why"` // why the spine was started, where the one before did not end in order
@@ -155,7 +155,7 @@ func (b *brain) eventBody(e *link.Event) (string, any) {
 	case link.EventLost:
 		return kindOverrun, overrunEvent{Where: "events", Count: e.Frame}
 	case link.EventPort:
-		return kindPort, portEvent{Name: b.portName(i), State: word(e.Flags, "gone", "back")}
+		return kindPort, portEvent{Name: b.portName(i), State: link.PortState(e.Flags).String()}
 	case link.EventRestart:
 		return kindRestart, restartEvent{Why: link.Restart(e.Flags).String()}
 	case link.EventBrain:

@@ -103,9 +103,13 @@ func (m *mail) send(ctx context.Context, kind mesh.Kind, body any, with ...stora
 
 // tell sends a message once, if the broker is there.
 func (m *mail) tell(ctx context.Context, kind mesh.Kind, retained bool, body any) {
-	if m.client == nil || !m.client.Connected() {
-		return
+	if m.connected() {
+		_ = m.try(ctx, kind, retained, body) // it has said why
 	}
+}
+
+// try sends a message once, and says whether the broker's client has taken it.
+func (m *mail) try(ctx context.Context, kind mesh.Kind, retained bool, body any) error {
 	_, payload, err := m.envelope(kind, body)
 	if err == nil {
 		err = m.client.Publish(ctx, m.topic(kind), retained, payload)
@@ -113,6 +117,7 @@ func (m *mail) tell(ctx context.Context, kind mesh.Kind, retained bool, body any
 	if err != nil {
 		m.log.Debug("publish", "kind", kind, "error", err)
 	}
+	return err
 }
 
 // presence is the retained message that says who is there.

@@ -52,13 +52,17 @@ func (b *brain) recordPath(path string) string {
 // recordedEvents are the kinds of events that are recorded as they are told.
 // Decisions and rulings have messages of their own.
 func recordedEvents() []record.Event {
-	return []record.Event{
+	events := []record.Event{
 		{Kind: kindSignal, Body: signalEvent{}}, {Kind: kindReflex, Body: reflexEvent{}}, {Kind: kindLatch, Body: latchEvent{}},
 		{Kind: kindOutput, Body: outputEvent{}}, {Kind: kindLease, Body: leaseEvent{}}, {Kind: kindMode, Body: modeEvent{}},
 		{Kind: kindOverrun, Body: overrunEvent{}}, {Kind: kindPort, Body: portEvent{}}, {Kind: kindBrain, Body: brainEvent{}},
 		{Kind: kindMarker, Body: swarm.DecisionMarker{}}, {Kind: kindEscalation, Body: mesh.Escalation{}},
 		{Kind: kindModel, Body: modelEvent{}}, {Kind: kindRestart, Body: restartEvent{}},
 	}
+	for i := range events {
+		events[i].Soon = isReason(events[i].Kind)
+	}
+	return events
 }
 
 // recordEvent records an event of the spine, and seals the last minutes when a

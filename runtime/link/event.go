@@ -19,7 +19,7 @@ const (
 	EventLease             // Flags LeaseState, Cause Reason
 	EventMode              // Flags Mode, Cause Reason
 	EventOverrun           // Latency how late, Frame overruns so far
-	EventPort              // Index port, Flags 1 back or 0 gone
+	EventPort              // Index port, Flags PortState
 	EventBrain             // Flags 1 started or 0 ended, Index starts so far, Value exit code (negative: signal), Cause Reason of an end
 	EventAnswer            // answer to a Request: Index RequestKind, Flags 1 done or 0 refused, Frame Sequence, Cause Reason
 	EventLost              // Frame events lost because the ring was full, in all
@@ -33,6 +33,27 @@ func (k EventKind) String() string {
 		return names[k]
 	}
 	return "unknown"
+}
+
+// PortState is what an EventPort tells.
+type PortState uint8
+
+// The states of a port.
+const (
+	PortGone    PortState = iota // hung up: its signals are invalid
+	PortBack                     // open again
+	PortFlooded                  // brings frames so fast that other inputs could suffer; it is read as fast as they allow
+)
+
+// String names the state as in events.
+func (s PortState) String() string {
+	switch s {
+	case PortBack:
+		return "back"
+	case PortFlooded:
+		return "flooded"
+	}
+	return "gone"
 }
 
 // Event is one thing that happened in the spine.
@@ -68,6 +89,7 @@ const (
 	ReasonUnknownRequest
 	ReasonBrainHung    // the brain completed no decision for too long and was ended
 	ReasonStaleRequest // refused: asked by an earlier brain, or too long ago
+	ReasonOutOfMemory // the kernel ended the brain for want of memory
 )
 
 // String says it in plain words.
@@ -76,7 +98,7 @@ func (r Reason) String() string {
 		"", "operator", "autostart", "decision completed", "no decision within the lease", "the brain ended",
 		"the brain died three times in a row", "no live lease: the brain has not completed a decision",
 		"report-only: restart dancer run", "its condition still holds", "no such latch", "shutting down", "dry run",
-		"unknown request", "the brain hung and was ended", "it was asked too long ago: ask again",
+		"unknown request", "the brain hung and was ended", "it was asked too long ago: ask again", "out of memory",
 	}
 	if r >= 0 && int(r) < len(names) {
 		return names[r]

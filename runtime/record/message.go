@@ -126,6 +126,7 @@ type Pulse struct {
 type Event struct {
 	Kind string
 	Body any
+	Soon bool // it tells why the robot stands as it does: on the disk within a second, whatever becomes of this process
 }
 
 // topics gives the channels: those above, and one for each kind of event.

@@ -22,8 +22,9 @@ const queueLength = 512
 const (
 	beat       = time.Second      // how often it looks at the clock
 	syncEvery  = 4 * time.Second  // so that a power cut loses five seconds at most
-	syncAtOnce = time.Second      // least pause between two writes for a seal's sake
+	syncAtOnce = time.Second      // least pause between two writes for the sake of a seal or of an event that is wanted soon
 	tryAgain   = 30 * time.Second // after the disk failed
+	roomAgain  = 2 * time.Second  // after it was full: to look costs nothing
 )
 
 // Folders in the robot's data folder.
@@ -105,6 +106,7 @@ type entry struct {
 	number   uint64 // place among the traces, or in the flow of the question
 	inFlow   bool
 	seal     string
+	soon     bool // on the disk within a second
 }
 
 // New opens what a recorder writes to. It gives nil when nothing is to be
@@ -126,7 +128,7 @@ func New(c Config) *Recorder {
 	if len(r.sinks) == 0 {
 		return nil
 	}
-	r.synced = now
+	r.synced = now - syncAtOnce // what the brain before this one died of is written at once
 	r.watch()
 	return r
 }
@@ -278,7 +280,7 @@ func (r *Recorder) Event(kind string, at time.Duration, body any) {
 		r.config.Log.Error("record event", "kind", kind, "error", err)
 		return
 	}
-	r.event(entry{topic: topic, at: at, data: data})
+	r.event(entry{topic: topic, at: at, data: data, soon: r.config.Events[topic-len(r.topics)+len(r.config.Events)].Soon})
 }
 
 func (r *Recorder) event(e entry) {
@@ -356,7 +358,9 @@ func (r *Recorder) keepUp() {
 	for _, s := range r.sinks {
 		s.tryAgain(now)
 	}
-	if due := now - r.synced; due >= syncEvery || r.syncWanted && due >= syncAtOnce {
+	due := now - r.synced
+	caughtUp := len(r.queue) == 0 || due >= 2*syncAtOnce // what comes together is written together
+	if due >= syncEvery || r.syncWanted && due >= syncAtOnce && caughtUp {
 		r.synced, r.syncWanted = now, false
 		pulse := r.encoded(Pulse{now, r.lost.Load(), len(r.queue)})
 		for _, s := range r.sinks {
@@ -387,6 +391,7 @@ func (r *Recorder) take(e *entry) {
 		r.takeFlow(e)
 	default:
 		r.put(e.topic, e.at, e.data)
+		r.syncWanted = r.syncWanted || e.soon
 	}
 }
 

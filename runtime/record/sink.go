@@ -20,6 +20,7 @@ type sink struct {
 	open   func(now time.Duration) (*recording.Ring, error) // the ring, again; nil: a file
 	told   bool                                             // where the question stands
 	failed time.Duration                                    // when the disk last failed
+	full   bool                                             // and whether it was full
 	silent bool                                             // its failure was said
 	missed uint64                                           // messages since then
 	seals  int                                              // deleted, as far as it was said
@@ -162,7 +163,7 @@ func (s *sink) check(now time.Duration, err error) {
 
 // fail is said once; the ring tries again.
 func (s *sink) fail(now time.Duration, err error) {
-	s.failed = now
+	s.failed, s.full = now, errors.Is(err, recording.ErrDiskFull)
 	if !s.silent {
 		s.log.Error("recording stops; everything else goes on", "error", err)
 	}
@@ -176,7 +177,11 @@ func (s *sink) fail(now time.Duration, err error) {
 }
 
 func (s *sink) tryAgain(now time.Duration) {
-	if s.open != nil && s.file == nil && now-s.failed >= tryAgain {
+	pause := tryAgain
+	if s.full {
+		pause = roomAgain
+	}
+	if s.open != nil && s.file == nil && now-s.failed >= pause {
 		s.begin(now)
 	}
 }

@@ -58,6 +58,7 @@ type supervisor struct {
 	exit       atomic.Int64  // its exit code, negative: the signal that ended it
 	hung       atomic.Bool   // the watchdog ended it
 	strikes    atomic.Uint32 // how many of the last in a row ended soon and without a decision
+	starved    atomic.Bool   // it was ended for want of memory
 	pidfd      atomic.Int64  // of a brain just started, 0: none; the loop takes and closes it
 	reportOnly atomic.Bool
 
@@ -71,6 +72,9 @@ type supervisor struct {
 // returns when the brain's process is gone.
 func (s *supervisor) run(ctx context.Context) {
 	runtime.LockOSThread() // never unlocked: the thread ends with this goroutine
+	if err := asOrdinary(); err != nil {
+		s.log.Error("the brain may have real-time priority", "cause", err)
+	}
 	s.preferBrain()
 	s.limitBrain()
 	wait := s.patience.first
@@ -99,6 +103,9 @@ func (s *supervisor) run(ctx context.Context) {
 // judge counts a life that was short and without a decision, and takes the
 // commands from a brain that has too many of them.
 func (s *supervisor) judge(generation uint64, life time.Duration) {
+	if life == 0 { // it could not be started: what is missing is the machine's, and it did not die
+		return
+	}
 	if life >= s.patience.soon || s.decided.Load() == generation {
 		s.strikes.Store(0)
 		return
@@ -140,7 +147,7 @@ func (s *supervisor) exposeBrain(pid int) {
 // live runs one brain to its end.
 func (s *supervisor) live(ctx context.Context, generation uint64) (time.Duration, string) {
 	pidfd := -1
-	begin := time.Now()
+	begin, kills := time.Now(), memoryKills()
 	s.hung.Store(false)
 	cmd, err := s.start(&pidfd)
 	if errors.Is(err, syscall.EINVAL) {
@@ -149,7 +156,8 @@ func (s *supervisor) live(ctx context.Context, generation uint64) (time.Duration
 		cmd, err = s.start(nil)
 	}
 	if err != nil {
-		s.exit.Store(127)
+		s.exit.Store(exitNotStarted)
+		s.starved.Store(false)
 		return 0, err.Error()
 	}
 	if pidfd >= 0 {
@@ -166,8 +174,16 @@ func (s *supervisor) live(ctx context.Context, generation uint64) (time.Duration
 	if s.hung.Load() {
 		return time.Since(begin), "it hung: no decision for too long; ended by the watchdog"
 	}
+	s.starved.Store(exitCode(cmd) == -int64(unix.SIGKILL) && memoryKills() != kills)
+	if s.starved.Load() {
+		return time.Since(begin), reason(err) + ": out of memory"
+	}
 	return time.Since(begin), reason(err)
 }
+
+// exitNotStarted stands for the exit code of a brain that could not be started,
+// as shells have it.
+const exitNotStarted = 127
 
 // start starts a brain that dies with this thread; pidfd may be nil.
 func (s *supervisor) start(pidfd *int) (*exec.Cmd, error) {
@@ -287,6 +303,8 @@ func (s *supervisor) death() death {
 	d := death{exit: int32(s.exit.Load()), why: link.ReasonBrainEnded, strikes: s.strikes.Load()}
 	if s.hung.Load() {
 		d.why = link.ReasonBrainHung
+	} else if s.starved.Load() {
+		d.why = link.ReasonOutOfMemory
 	}
 	return d
 }

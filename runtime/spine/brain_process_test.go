@@ -53,6 +53,10 @@ func brainMain(how string) error {
 		os.Exit(3)
 	case "child":
 		time.Sleep(time.Hour)
+	case "campaign":
+		return runSubject()
+	case "hog":
+		return runHog()
 	case "measured":
 		m, err := RunMeasured(os.Stdin, os.Stdout, MeasuredRules)
 		return errors.Join(err, m.WriteJSON(os.Stderr))

@@ -154,7 +154,7 @@ func (k *keeper) work() {
 }
 
 // latchRetry is how soon a latch file is written again after it could not be.
-const latchRetry = 2 * time.Second
+const latchRetry = time.Second
 
 func (k *keeper) store() {
 	err := writeLatches(k.latches, k.record, k.latchedRules())
@@ -218,7 +218,7 @@ func (k *keeper) say(n *note) {
 	case link.EventLatch:
 		k.log.Warn("latch", "reflex", k.robot.Manual.Rules[e.Index].Name, "state", latchWord(e.Flags))
 	case link.EventPort:
-		k.log.Warn("port", "port", k.robot.Ports[e.Index].Name, "device", k.robot.Ports[e.Index].Device, "state", portWord(e.Flags))
+		k.log.Warn("port", "port", k.robot.Ports[e.Index].Name, "device", k.robot.Ports[e.Index].Device, "state", link.PortState(e.Flags).String())
 	case link.EventOverrun:
 		k.log.Warn("overrun", "late", e.Latency, "count", e.Frame)
 	}
@@ -229,11 +229,4 @@ func latchWord(flags uint8) string {
 		return "latched"
 	}
 	return "cleared"
-}
-
-func portWord(flags uint8) string {
-	if flags == 1 {
-		return "back"
-	}
-	return "gone"
 }

@@ -15,8 +15,9 @@ const lateAfter = time.Millisecond
 // spin: a real-time thread that spins starves everything else.
 const leastWait = 100 * time.Microsecond
 
-// chunkSize is what one wake-up reads from one port at most.
-const chunkSize = 4096
+// chunkSize is what one wake-up reads from one port at most, in bytes: a hundred of
+// the shortest frames, 0.1 ms, which is what a flood of them makes others wait.
+const chunkSize = 1024
 
 // haltBudget is how long the devices have to take their safe values at the end.
 const haltBudget = 500 * time.Millisecond
@@ -60,12 +61,14 @@ type loop struct {
 	requests   int // the same
 	wakesFrom  time.Duration
 	brainMuted bool
+	flood      floodGate
 }
 
 // begin registers everything and takes the first readings. Outputs are safe
 // before it.
 func (l *loop) begin(latches []int, told []link.Restart) error {
 	now := l.clock.now()
+	l.flood = newFloodGate(l.hardware)
 	l.takeSim = func(r hal.Reading) { l.core.reading(r.Signal, r.Value, r.At) }
 	l.core.start(now, latches)
 	for _, why := range told {
@@ -161,6 +164,9 @@ func (l *loop) nextDeadline() time.Duration {
 	if l.brainMuted {
 		due = min(due, l.wakesFrom+wakeWindow)
 	}
+	if l.flood.muted {
+		due = min(due, l.flood.from+floodWindow)
+	}
 	l.deadline = due
 	if due != never {
 		due = max(due, l.core.status.Now+leastWait)
@@ -178,6 +184,9 @@ func (l *loop) due(now time.Duration) {
 	if l.brainMuted && now >= l.wakesFrom+wakeWindow {
 		l.brainMuted = false
 		_ = l.poller.watchEdges(l.ends.ToSpine.FD(), tokenBrain) // as at the start; tells of what came meanwhile
+	}
+	if l.flood.muted {
+		l.turnFlood(now)
 	}
 }
 
@@ -223,9 +232,13 @@ func (l *loop) moveWorld(now time.Duration) {
 func (l *loop) ready(token int, now time.Duration) {
 	switch {
 	case token >= tokenInput:
+		begin := l.clock.now()
 		l.readInput(token-tokenInput, now)
+		l.tookInput(token-tokenInput, begin)
 	case token >= tokenPort:
+		begin := l.clock.now()
 		l.readPort(token-tokenPort, now)
+		l.tookPort(token-tokenPort, begin)
 	case token == tokenBrain:
 		l.brainSpeaks(now)
 	case token == tokenPid:
@@ -297,7 +310,7 @@ func (l *loop) portGone(i int, now time.Duration) {
 	for _, signal := range p.signals {
 		l.core.invalidate(signal, now)
 	}
-	l.tellPort(i, now, 0)
+	l.tellPort(i, now, link.PortGone)
 	l.opener.want(i)
 }
 
@@ -315,12 +328,12 @@ func (l *loop) portBack(i int, now time.Duration) {
 		l.core.rewrite(o)
 	}
 	l.hardware.watchWriting(i)
-	l.tellPort(i, now, 1)
+	l.tellPort(i, now, link.PortBack)
 }
 
-func (l *loop) tellPort(i int, now time.Duration, flags uint8) {
+func (l *loop) tellPort(i int, now time.Duration, state link.PortState) {
 	l.storePort(i)
-	e := link.Event{Kind: link.EventPort, Index: int32(i), Flags: flags, At: now, Cause: -1}
+	e := link.Event{Kind: link.EventPort, Index: int32(i), Flags: uint8(state), At: now, Cause: -1}
 	l.core.tell(&e)
 	l.keeper.note(&e, nil)
 }

@@ -136,3 +136,30 @@ func TestStrikes(t *testing.T) {
 		})
 	}
 }
+
+// TestBrainThatCannotStart: where the machine refuses to start it, the brain has
+// not died, however often: it is tried again for ever.
+func TestBrainThatCannotStart(t *testing.T) {
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	ends, err := link.NewEnds(link.Layout{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ends.Close()
+	s := &supervisor{
+		ends: ends, log: slog.New(slog.DiscardHandler), wakeLoop: func() {},
+		patience: patience{first: 1, most: 1, soon: time.Hour, strikes: 3, grace: time.Second},
+	}
+	starts := 0
+	s.command = func() *exec.Cmd {
+		if starts++; starts > 16 { // twice a start: with and without a pidfd, where that is refused
+			stop()
+		}
+		return exec.Command("/nowhere/dancer")
+	}
+	s.run(ctx)
+	if s.reportOnly.Load() || s.exit.Load() != exitNotStarted {
+		t.Errorf("report-only %v, exit code %d", s.reportOnly.Load(), s.exit.Load())
+	}
+}
