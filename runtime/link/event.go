@@ -89,7 +89,7 @@ const (
 	ReasonUnknownRequest
 	ReasonBrainHung    // the brain completed no decision for too long and was ended
 	ReasonStaleRequest // refused: asked by an earlier brain, or too long ago
-	ReasonOutOfMemory // the kernel ended the brain for want of memory
+	ReasonOutOfMemory  // the kernel ended the brain for want of memory
 )
 
 // String says it in plain words.
