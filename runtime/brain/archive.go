@@ -30,7 +30,8 @@ type archive struct {
 	state     storage.Repository[questionState]
 	// calibration is a record of its own beside the question's, in one table.
 	calibration storage.Repository[calibrationState]
-	lost        atomic.Uint64 // records that could not be stored
+	wallClock   storage.Repository[wallClockState] // the same
+	lost        atomic.Uint64                      // records that could not be stored
 	log         *slog.Logger
 }
 
@@ -64,6 +65,7 @@ func openArchive(dir string, log *slog.Logger) (*archive, error) {
 		state:     storage.NewRepository[questionState](store, storage.TableState, storage.KindState),
 
 		calibration: storage.NewRepository[calibrationState](store, storage.TableState, storage.KindState),
+		wallClock:   storage.NewRepository[wallClockState](store, storage.TableState, storage.KindState),
 	}, nil
 }
 

@@ -141,6 +141,7 @@ func (b *brain) run(ctx context.Context, events io.Writer) error {
 	g.run("post", b.post)
 	g.run("publish", b.publish)
 	g.run("markers", b.markers.run)
+	g.run("wall clock", b.watchWallClock)
 	g.optional("page", b.page.run, b.log)
 	g.optional("a smaller memory", b.giveBack, b.log)
 	if b.mail.client != nil {
@@ -193,7 +194,7 @@ func (b *brain) tell(kind string, body any) {
 // network.
 func toldToConductor(kind string) bool {
 	switch kind {
-	case kindReflex, kindLatch, kindLease, kindMode, kindMarker, kindPort, kindBrain, kindSignal, kindModel:
+	case kindReflex, kindLatch, kindLease, kindMode, kindMarker, kindPort, kindBrain, kindSignal, kindModel, kindClock:
 		return true
 	}
 	return false

@@ -24,6 +24,7 @@ const (
 	kindPort       = "port"
 	kindBrain      = "brain"
 	kindModel      = "model"
+	kindClock      = "clock"
 )
 
 // hubQueue bounds what one slow reader may leave unread: at ten decisions a
