@@ -94,7 +94,7 @@ func TestTableAgreesWithThePlainVersion(t *testing.T) {
 		if err != nil {
 			rt.Fatal(err)
 		}
-		slots, now := []float64{1, 0, 0, 0, 1}, time.Duration(0)
+		slots, now, whole := []float64{1, 0, 0, 0, 1}, time.Duration(0), false
 		for range rapid.IntRange(1, 30).Draw(rt, "steps") {
 			now += ms * time.Duration(rapid.IntRange(0, 2).Draw(rt, "pause"))
 			slot := rapid.IntRange(0, 4).Draw(rt, "slot")
@@ -107,6 +107,7 @@ func TestTableAgreesWithThePlainVersion(t *testing.T) {
 			case 1:
 				slots[slot] = values.Draw(rt, "value")
 				table.Evaluate(now, slots)
+				whole = true
 				for i := range plains {
 					plains[i].reading(now, slots)
 				}
@@ -118,6 +119,9 @@ func TestTableAgreesWithThePlainVersion(t *testing.T) {
 						plains[i].reading(now, slots)
 					}
 				}
+			}
+			if whole && !table.Consistent(slots) {
+				rt.Fatalf("%v: with %v the table says that it is inconsistent", now, slots)
 			}
 			for i := range plains {
 				p := &plains[i]

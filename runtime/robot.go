@@ -56,9 +56,13 @@ func Run(parent context.Context, o Options) error {
 	ctx, end := StopOnSignal(parent, os.Stderr)
 	defer end()
 	log := NewLog(os.Stderr, "spine")
+	notify, err := spine.NotifyFromEnvironment()
+	if err != nil {
+		log.Warn("the service manager will not hear everything", "error", err)
+	}
 	log.Info("robot", "name", robot.Name, "board", robot.BoardName, "manual", robot.Manual.Hash, "data", o.DataDir, "version", o.Version)
 	report, err := spine.Run(ctx, spine.Config{
-		Robot: robot, DataDir: o.DataDir, RunDir: RunFolder(), DryRun: o.DryRun, For: o.For, Dedicated: true, Log: log,
+		Robot: robot, DataDir: o.DataDir, RunDir: RunFolder(), DryRun: o.DryRun, For: o.For, Dedicated: true, Log: log, Notify: notify,
 		BrainCommand: func() *exec.Cmd { return brainCommand(executable, o) },
 		Ready:        func() { log.Info("reflexes armed", "rules", len(robot.Manual.Rules)) },
 	})

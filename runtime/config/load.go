@@ -86,6 +86,7 @@ func (l *loader) load(data []byte) Problems {
 	manual := l.manualFile(k)
 	l.lease(k)
 	l.recording(k)
+	l.watchdog(k)
 	scenario := l.scenario(k)
 	l.plant(k)
 	return slices.Concat(l.sorted(), manual, scenario)
@@ -176,6 +177,25 @@ func (l *loader) recording(k keys) {
 
 		SealedBytes: int64(x.integer("sealed_megabytes", defaultSealedMegabytes)) * 1_000_000,
 	}
+}
+
+// watchdog is off unless it is there: opening the device arms the machine's reset.
+func (l *loader) watchdog(k keys) {
+	if k.node("watchdog") == nil {
+		return
+	}
+	x := l.section(k.node("watchdog"), &watchdogSection, "watchdog")
+	w := Watchdog{
+		Device: x.text("device", ""), Timeout: x.duration("timeout", defaultWatchdog), Pretimeout: x.duration("pretimeout", 0),
+	}
+	if w.Device != "" && !filepath.IsAbs(w.Device) {
+		x.fault("device", "name the device file, e.g. /dev/watchdog0", "device of watchdog is %q: not an absolute path", w.Device)
+	}
+	if w.Pretimeout > 0 && w.Pretimeout >= w.Timeout {
+		x.fault("pretimeout", "make it shorter than timeout", "pretimeout of watchdog is %s, and its timeout %s",
+			formatSeconds(seconds(w.Pretimeout)), formatSeconds(seconds(w.Timeout)))
+	}
+	l.robot.Watchdog = w
 }
 
 func leaseStop(text string) reflex.StopCategory { return stopOf(text) }

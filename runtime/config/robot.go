@@ -94,6 +94,13 @@ type Recording struct {
 	SealedBytes int64 // bound of all of them together; default 1,000,000,000
 }
 
+// Watchdog is the hardware watchdog that the spine feeds. The zero value is none.
+type Watchdog struct {
+	Device     string        // /dev/watchdog0; "": none
+	Timeout    time.Duration // 2 s to 10 min; default 10 s: unfed for so long, the machine resets
+	Pretimeout time.Duration // the kernel is told so long before the reset; default 0: as the driver has it
+}
+
 // Plant is the simulated board's own physics, when it shall differ from the
 // manual's model.
 type Plant struct {
@@ -117,6 +124,7 @@ type Robot struct {
 	Drives      []Drive // parallel to Manual.Outputs
 	Lease       Lease
 	Recording   Recording
+	Watchdog    Watchdog
 	Conductor   ConductorLink
 	Mesh        Mesh
 	Listen      string // default 127.0.0.1:8421; "off": no local HTTP server

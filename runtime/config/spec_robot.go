@@ -59,6 +59,16 @@ var leaseSection = section{
 	},
 }
 
+var watchdogSection = section{
+	title: "watchdog",
+	doc:   "The machine's hardware watchdog, fed by completed cycles of the reflexes; default: none. Boards of one robot alone: it resets the machine. systemd's RuntimeWatchdogSec must be off.",
+	fields: []field{
+		{name: "device", form: formText, required: true, doc: "device file, e.g. /dev/watchdog0"},
+		{name: "timeout", form: formDuration, minimum: 2, maximum: 600, doc: "unfed for so long, the machine resets; whole seconds, 2s to 10m; default 10s. Drivers round; a longer time than this is refused"},
+		{name: "pretimeout", form: formDuration, minimum: 0, maximum: 600, doc: "the kernel is told so long before the reset, for a driver that has it; default 0s: as the driver has it"},
+	},
+}
+
 var recordingSection = section{
 	title: "recording",
 	doc:   "The recording of the last minutes, which is kept when a reflex latches or a question is raised.",
@@ -121,6 +131,7 @@ var robotSection = section{
 		{name: "certificate", form: formPath, doc: "PEM certificate of the HTTP server"},
 		{name: "key", form: formPath, doc: "PEM key of that certificate"},
 		{name: "recording", form: formSection, section: &recordingSection, doc: recordingSection.doc},
+		{name: "watchdog", form: formSection, section: &watchdogSection, doc: watchdogSection.doc},
 		{name: "autostart", form: formBool, doc: "outputs may move after boot without an operator's start; default false"},
 		{name: "scenario", form: formPath, doc: "board sim: the scenario to play"},
 		{name: "plant", form: formSection, section: &plantSection, doc: plantSection.doc},
@@ -158,6 +169,7 @@ const (
 	defaultCell       = "default"
 	leaseSteps        = 3
 	defaultKeep       = 10 * time.Minute
+	defaultWatchdog   = 10 * time.Second
 	defaultMegabytes  = 256
 	defaultSealed     = 20
 

@@ -5,7 +5,8 @@ import (
 	"sync"
 )
 
-// fault is the first panic of any goroutine beside the loop.
+// fault is the first panic, or the first error that ends the run, of any
+// goroutine beside the loop.
 type fault struct {
 	once  sync.Once
 	mutex sync.Mutex
@@ -23,19 +24,23 @@ func (f *fault) happened() <-chan struct{} {
 func (f *fault) guard(safe func(), work func()) {
 	defer func() {
 		value := recover()
-		if value == nil {
-			return
-		}
-		safe()
-		f.happened()
-		f.mutex.Lock()
-		defer f.mutex.Unlock()
-		if f.first == nil {
-			f.first = &panicError{value, debug.Stack()}
-			close(f.told)
+		if value != nil {
+			f.report(safe, &panicError{value, debug.Stack()})
 		}
 	}()
 	work()
+}
+
+// report makes an error the fault, after safe was called.
+func (f *fault) report(safe func(), err error) {
+	safe()
+	f.happened()
+	f.mutex.Lock()
+	defer f.mutex.Unlock()
+	if f.first == nil {
+		f.first = err
+		close(f.told)
+	}
 }
 
 func (f *fault) err() error {

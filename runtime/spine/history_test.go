@@ -168,9 +168,22 @@ func (h *history) rest() {
 // look checks, and begins the next event.
 func (h *history) look() {
 	h.check()
+	h.proves()
 	h.fresh, h.firedBefore = false, h.fired
 	for o := range h.before {
 		h.before[o] = h.written[o]
+	}
+}
+
+// proves holds prove to its word: whatever the history, it finds nothing wrong
+// and moves nothing.
+func (h *history) proves() {
+	wrote, moves := len(h.wrote), h.changes
+	if h.quiet() && !h.prove(h.now) {
+		h.t.Fatalf("a sound core does not prove itself\n%s", strings.Join(h.said, "\n"))
+	}
+	if len(h.wrote) != wrote || h.changes != moves {
+		h.t.Fatalf("the proof moved something: %v\n%s", h.wrote[wrote:], strings.Join(h.said, "\n"))
 	}
 }
 

@@ -3,6 +3,7 @@ package spine
 import (
 	"context"
 	"log/slog"
+	"math/bits"
 	"sync/atomic"
 	"time"
 
@@ -135,6 +136,14 @@ func (k *keeper) latchedRules() []string {
 		}
 	}
 	return names
+}
+
+// latchCount is how many rules are latched.
+func (k *keeper) latchCount() (n int) {
+	for i := range k.bits {
+		n += bits.OnesCount64(k.bits[i].Load())
+	}
+	return n
 }
 
 func (k *keeper) say(n *note) {

@@ -90,7 +90,7 @@ func TestEdgeToOutputCounts(t *testing.T) {
 // TestWakeUpLateness gives the loop its deadlines late, in time, and not at all.
 func TestWakeUpLateness(t *testing.T) {
 	b := moving(t)
-	l := &loop{core: b.core, hardware: &hardware{}, poller: &poller{armed: never}}
+	l := &loop{core: b.core, hardware: &hardware{}, poller: &poller{armed: never}, heart: &heart{next: never}}
 	wake := func(deadline, published, armed, now time.Duration) {
 		l.deadline, l.core.status.Now, l.poller.armed = deadline, published, armed
 		l.late(now)

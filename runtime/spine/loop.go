@@ -36,6 +36,7 @@ type loop struct {
 	poller   *poller
 	ends     *link.Ends
 	keeper   *keeper
+	heart    *heart
 	opener   *opener
 	control  *controlSocket // nil: none
 	brain    brainWatch
@@ -127,6 +128,7 @@ func (l *loop) cycle() {
 	if now >= l.deadline {
 		l.due(now)
 	}
+	l.beat(now)
 }
 
 // publish tells the others what this cycle did.
@@ -138,6 +140,7 @@ func (l *loop) publish() {
 		_ = l.ends.ToBrain.Signal() // a full counter means that nobody reads it
 	}
 	l.keeper.poke()
+	l.heart.poke()
 	if l.core.stopping && !l.safeTold {
 		l.safeTold = true
 		close(l.safeNow)
@@ -145,7 +148,7 @@ func (l *loop) publish() {
 }
 
 func (l *loop) nextDeadline() time.Duration {
-	due := l.core.deadline()
+	due := min(l.core.deadline(), l.heart.next)
 	if b := l.hardware.board; b != nil {
 		due = min(due, b.Due())
 	}

@@ -64,6 +64,8 @@ func (l *lockedBuffer) String() string {
 	return l.b.String()
 }
 
+func textLog(to io.Writer) *slog.Logger { return slog.New(slog.NewTextHandler(to, nil)) }
+
 // newRig prepares a robot; how is the behaviour of its brain, "" none.
 func newRig(t *testing.T, how string) *rig {
 	t.Helper()

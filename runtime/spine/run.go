@@ -15,6 +15,7 @@ import (
 	"sync"
 	"time"
 
+	"dancer/hal/watchdog"
 	"dancer/runtime/config"
 	"dancer/runtime/link"
 )
@@ -43,12 +44,18 @@ type Config struct {
 	Log    *slog.Logger // default: discarded
 	Stderr io.Writer    // where the last word on the outputs goes; default os.Stderr
 
+	// Notify is how the service manager hears of the spine. The hardware watchdog is
+	// Robot.Watchdog; on board sim and in a dry run it is left alone.
+	Notify Notify
+
 	// Ready is called once, when the reflexes are armed and the control socket
 	// answers. nil: not.
 	Ready func()
 
 	patience *patience // tests
 	openers  *openers  // tests and measurements
+
+	hardwareWatchdog func(watchdog.Config) (hardwareDog, error) // tests; default watchdog.Open
 }
 
 // Report tells what a run did.
@@ -103,6 +110,7 @@ type running struct {
 	ends     *link.Ends
 	keeper   *keeper
 	opener   *opener
+	feeder   *feeder
 	poller   *poller
 	inbox    *link.Wake
 	control  *controlSocket
@@ -130,7 +138,10 @@ func (r *running) open() error {
 	if err := r.openLoop(); err != nil {
 		return err
 	}
-	return r.openControl()
+	if err := r.openControl(); err != nil {
+		return err
+	}
+	return r.openWatchdogs()
 }
 
 func (r *running) opened(undo func() error) { r.closers = append(r.closers, undo) }
@@ -181,8 +192,14 @@ func (r *running) openLoop() (err error) {
 		return err
 	}
 	r.opened(r.opener.wake.Close)
+	heart, err := newHeart()
+	if err != nil {
+		return err
+	}
+	r.opened(heart.wake.Close)
 	clock := newClock()
-	c, err := newCore(r.cfg.Robot, r.ends.Segment, r.hardware, r.keeper, clock.now)
+	r.feeder = newFeeder(heart, clock.now, r.keeper.latchCount, r.cfg.Log)
+	c, err := newCore(r.cfg.Robot, r.ends.Segment, r.hardware, notes{r.keeper, heart}, clock.now)
 	if err != nil {
 		return err
 	}
@@ -190,7 +207,7 @@ func (r *running) openLoop() (err error) {
 	r.latches = restore(latches, r.cfg.Robot, r.cfg.Log)
 	r.keeper.remember(r.latches)
 	r.loop = &loop{
-		core: c, hardware: r.hardware, poller: r.poller, ends: r.ends, keeper: r.keeper, opener: r.opener,
+		core: c, hardware: r.hardware, poller: r.poller, ends: r.ends, keeper: r.keeper, heart: heart, opener: r.opener,
 		brain: brainWatch{pid: -1}, clock: clock, inbox: r.inbox, safeNow: make(chan struct{}),
 	}
 	return nil
@@ -212,6 +229,32 @@ func (r *running) openControl() (err error) {
 		return nil
 	}
 	r.opened(func() error { return removeLink(name, r.control.path) })
+	return nil
+}
+
+// openWatchdogs comes last: whoever arms a watchdog has to be able to feed it.
+func (r *running) openWatchdogs() error {
+	if err := r.feeder.watchService(r.cfg.Notify); err != nil {
+		r.cfg.Log.Warn("the service manager will not hear of the robot", "error", err)
+	}
+	r.opened(func() error { return r.feeder.close(false) }) // nothing is left to close after an orderly end
+	w := r.cfg.Robot.Watchdog
+	switch {
+	case w.Device == "":
+		return nil
+	case r.cfg.Robot.Board.Simulated, r.cfg.DryRun:
+		r.cfg.Log.Info("hardware watchdog is left alone: this run drives no hardware", "device", w.Device)
+		return nil
+	}
+	arm := r.cfg.hardwareWatchdog
+	if arm == nil {
+		arm = func(c watchdog.Config) (hardwareDog, error) { return watchdog.Open(c) }
+	}
+	dog, err := arm(watchdog.Config{Device: w.Device, Timeout: w.Timeout, Pretimeout: w.Pretimeout})
+	if err != nil {
+		return err
+	}
+	r.feeder.watchHardware(dog)
 	return nil
 }
 
@@ -240,6 +283,13 @@ func (r *running) run(ctx context.Context) (Report, error) {
 	var failure fault
 	group.Go(func() { failure.guard(r.safe, func() { r.keeper.run(helpers) }) })
 	group.Go(func() { failure.guard(r.safe, func() { r.opener.run(helpers) }) })
+	group.Go(func() {
+		failure.guard(r.safe, func() {
+			if err := r.feeder.run(); err != nil {
+				failure.report(r.safe, err)
+			}
+		})
+	})
 
 	ended := make(chan error, 1)
 	started := make(chan struct{})
@@ -252,8 +302,10 @@ func (r *running) run(ctx context.Context) (Report, error) {
 	case err = <-ended:
 	}
 	stopHelpers()
+	r.feeder.end()
 	group.Wait()
-	return r.report(), errors.Join(err, failure.err())
+	err = errors.Join(err, failure.err())
+	return r.report(), errors.Join(err, r.feeder.close(err == nil))
 }
 
 // overseeBrain keeps a brain beside the running loop until the end of both.
@@ -269,6 +321,7 @@ func (r *running) overseeBrain(ctx context.Context, failure *fault, ended chan e
 			failure.guard(r.safe, func() { r.loop.brain.supervisor.run(brain) })
 		}()
 	}
+	r.feeder.reflexesArmed()
 	if r.cfg.Ready != nil {
 		r.cfg.Ready()
 	}
@@ -281,6 +334,7 @@ func (r *running) overseeBrain(ctx context.Context, failure *fault, ended chan e
 		return err
 	}
 	r.safe()
+	r.feeder.stopping()
 	select {
 	case <-r.loop.safeNow:
 	case err := <-ended:
@@ -326,6 +380,7 @@ func (r *running) runLoop(started chan struct{}) (err error) {
 	if err := r.loop.begin(r.latches); err != nil {
 		return err
 	}
+	r.loop.heart.start(r.loop.clock.now(), r.feeder.period())
 	close(started)
 	r.loop.run()
 	return nil

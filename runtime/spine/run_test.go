@@ -246,18 +246,10 @@ func TestPortGoneAndBack(t *testing.T) {
 
 func TestPanicEndsSafe(t *testing.T) {
 	g := newRig(t, "steady")
-	how := defaultOpeners()
-	var broken *brokenStream
-	open := how.port
-	how.port = func(p *portConfig) (stream, error) {
-		s, err := open(p)
-		broken = &brokenStream{stream: s}
-		return broken, err
-	}
-	g.cfg.openers = &how
+	broken := g.breakable()
 	g.run()
 	g.moving()
-	broken.now.Store(true)
+	(*broken).now.Store(true)
 	<-g.ended
 	var p *panicError
 	if !errors.As(g.err, &p) || !strings.Contains(g.err.Error(), "broken") {
