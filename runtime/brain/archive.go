@@ -110,3 +110,18 @@ func (a *archive) note(err error) error {
 	}
 	return err
 }
+
+// newestIDs are the newest ids of this robot's making that are stored: of its
+// decisions, its questions and what waits to be sent.
+func (a *archive) newestIDs() (ids []string) {
+	for _, table := range []string{storage.TableDecisions, storage.TableEscalations, storage.TableOutbox} {
+		err := a.store.Newest(table, 1, func(id string, _ []byte) error {
+			ids = append(ids, id)
+			return nil
+		})
+		if err != nil {
+			a.log.Warn("read the newest id", "table", table, "error", err)
+		}
+	}
+	return ids
+}

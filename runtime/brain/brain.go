@@ -111,6 +111,9 @@ func Run(ctx context.Context, c Config) error {
 		return err
 	}
 	b.archive = archive
+	for _, id := range archive.newestIDs() {
+		b.ids.After(id)
+	}
 	b.question = b.restoreQuestion()
 	b.calibrator, b.modelError = b.restoreCalibration(), dancer.NewModelError(b.manual)
 	b.recorder = b.newRecorder(c.DataDir, c.Record)
