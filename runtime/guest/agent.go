@@ -186,3 +186,22 @@ func (a *Agent) Load(path, parameters string) error {
 func (a *Agent) List(pattern string) (names []string, err error) {
 	return names, a.soon("List", pattern, &names)
 }
+
+// SetClock sets the guest's wall clock by so much.
+func (a *Agent) SetClock(by time.Duration) (j Jump, err error) {
+	return j, a.soon("SetClock", by, &j)
+}
+
+// Uptime is the guest's CLOCK_BOOTTIME, in steps of 10 ms (proc_uptime(5)). It
+// starts anew with each boot.
+func (a *Agent) Uptime() (time.Duration, error) {
+	text, err := a.ReadFile("/proc/uptime")
+	if err != nil {
+		return 0, err
+	}
+	var seconds float64
+	if _, err := fmt.Sscan(string(text), &seconds); err != nil {
+		return 0, fmt.Errorf("guest: uptime %q: %w", text, err)
+	}
+	return time.Duration(seconds * float64(time.Second)), nil
+}

@@ -39,7 +39,7 @@ const (
 	InstructionTime
 )
 
-// nanosecondsPerInstruction is 2 to the power of this in InstructionTime.
+// instructionShift: one instruction takes 2 to the power of this nanoseconds.
 const instructionShift = 1
 
 // Config of a machine. Kernel and Init must be given.
@@ -54,6 +54,7 @@ type Config struct {
 	Megabytes  int      // memory, default 1024
 	Devices    []string // more of QEMU's -device, such as i6300esb
 	Channels   []string // names of further virtio ports, see Machine.Channel
+	Lines      bool     // the GPIO lines are reached from outside, see Machine.Lines
 	Arguments  []string // more of the kernel's command line
 	QEMU       []string // more arguments of QEMU
 
@@ -66,6 +67,7 @@ type Config struct {
 type Machine struct {
 	*Agent
 	Monitor *Monitor
+	Lines   *Lines // nil without Config.Lines
 
 	config   Config
 	cmd      *exec.Cmd
@@ -91,6 +93,9 @@ func (m *Machine) boot(ctx context.Context) error {
 		return err
 	}
 	sockets := append([]string{"agent", "monitor"}, m.config.Channels...)
+	if m.config.Lines {
+		sockets = append(sockets, "qtest")
+	}
 	listeners := map[string]*net.UnixListener{}
 	for _, name := range sockets {
 		l, err := net.ListenUnix("unix", &net.UnixAddr{Name: m.path(name + ".sock"), Net: "unix"})
@@ -114,6 +119,11 @@ func (m *Machine) boot(ctx context.Context) error {
 	var err error
 	if m.Monitor, err = newMonitor(m.channels["monitor"]); err != nil {
 		return fmt.Errorf("%w: %s", err, m.said())
+	}
+	if m.config.Lines {
+		if m.Lines, err = openLines(m.channels["qtest"], m.Monitor); err != nil {
+			return fmt.Errorf("%w: %s", err, m.said())
+		}
 	}
 	m.Agent = newAgent(m.channels["agent"])
 	if _, err := m.Booted(ctx, 1); err != nil {
@@ -182,6 +192,9 @@ func (m *Machine) arguments() []string {
 	}
 	for _, name := range c.Channels {
 		a = append(a, "-chardev", m.socket(name), "-device", "virtserialport,chardev="+name+",name="+name)
+	}
+	if c.Lines {
+		a = append(a, "-qtest", "unix:"+m.path("qtest.sock"), "-qtest-log", "none")
 	}
 	for _, device := range c.Devices {
 		a = append(a, "-device", device)

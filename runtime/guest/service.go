@@ -53,6 +53,12 @@ type Written struct {
 	Data []byte
 }
 
+// Jump is by how much the wall clock was set, and when.
+type Jump struct {
+	By time.Duration
+	At time.Duration // CLOCK_MONOTONIC, just after it
+}
+
 // Module is a kernel module of the initramfs, and its parameters ("heartbeat=10").
 type Module struct {
 	Path       string
