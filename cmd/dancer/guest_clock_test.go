@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -96,6 +97,7 @@ type clockRobot struct {
 	conductor string // address of its page
 	robot     *process
 	mqtt      heard
+	told      clockTold
 	frame     func(metres, gas, bump float64) // sends a frame now and repeats it from now on
 	set       time.Duration                   // sum of all jumps so far
 	jumps     int
@@ -103,6 +105,16 @@ type clockRobot struct {
 	calm      []time.Duration // the same without one
 	questions int
 	latches   int
+}
+
+// clockTold is what the robot has told in its event file so far. The file is read from
+// where it was read last: to read all of it again and again would keep a small
+// processor busy.
+type clockTold struct {
+	file   *os.File
+	rest   []byte
+	events map[string][]event // by kind
+	jumps  time.Duration
 }
 
 // heard collects what came over MQTT.
@@ -269,7 +281,7 @@ func (c *clockRobot) repetition(round int, jumps []time.Duration) {
 	if asked.IsZero() { // whoever asks holds the outputs
 		c.latencies = append(c.latencies, c.edge())
 	}
-	c.told()
+	c.awaitTold()
 	c.answered(asked)
 	if stands {
 		if now := len(c.motor.all("M 0.5")); now != moved || !c.isSafe() {
@@ -280,7 +292,7 @@ func (c *clockRobot) repetition(round int, jumps []time.Duration) {
 	c.until(10*time.Second, "the robot moves", c.moves)
 	c.latch(round)
 	c.setClock(right - c.set)
-	c.told()
+	c.awaitTold()
 	if !c.online() {
 		c.Errorf("round %d, %v: the conductor has lost the robot", round, jumps)
 	}
@@ -295,16 +307,16 @@ func (c *clockRobot) online() bool {
 	return false
 }
 
-// told waits until the robot has told all jumps so far, in its events and over
+// awaitTold waits until the robot has told all jumps so far, in its events and over
 // MQTT.
-func (c *clockRobot) told() {
+func (c *clockRobot) awaitTold() {
 	c.Helper()
 	near := func(sum time.Duration) bool {
 		return (sum - c.set).Abs() < time.Duration(c.jumps+1)*10*time.Millisecond
 	}
 	c.until(toldWithin, "the jumps are told", func() bool {
-		sum, _ := c.toldJumps()
-		return near(sum)
+		c.news("clock")
+		return near(c.told.jumps)
 	})
 	c.until(toldWithin, "the jumps are told over MQTT", func() bool {
 		c.mqtt.mutex.Lock()
@@ -313,13 +325,40 @@ func (c *clockRobot) told() {
 	})
 }
 
-// toldJumps sums the jumps in the robot's events.
-func (c *clockRobot) toldJumps() (sum time.Duration, count int) {
-	for _, e := range c.world.events(c.events, "clock") {
-		sum += time.Duration(e.JumpNS)
-		count++
+// news gives the events of a kind so far.
+func (c *clockRobot) news(kind string) []event {
+	c.Helper()
+	if c.told.file == nil {
+		file, err := os.Open(c.events)
+		if err != nil {
+			return nil // not begun
+		}
+		c.Cleanup(func() { _ = file.Close() })
+		c.told.file, c.told.events = file, map[string][]event{}
 	}
-	return sum, count
+	more, err := io.ReadAll(c.told.file)
+	if err != nil {
+		c.Fatal(err)
+	}
+	c.told.rest = append(c.told.rest, more...)
+	for {
+		line, rest, ok := bytes.Cut(c.told.rest, []byte("\n"))
+		if !ok {
+			return c.told.events[kind]
+		}
+		c.told.rest = rest
+		c.takeEvent(line)
+	}
+}
+
+func (c *clockRobot) takeEvent(line []byte) {
+	c.Helper()
+	var e event
+	if err := json.Unmarshal(line, &e); err != nil {
+		c.Fatalf("read event: %v: %s", err, line)
+	}
+	c.told.events[e.Kind] = append(c.told.events[e.Kind], e)
+	c.told.jumps += time.Duration(e.JumpNS)
 }
 
 // ask makes the robot ask, in some rounds, and gives the time at which it did.
@@ -328,9 +367,9 @@ func (c *clockRobot) ask(round int) time.Time {
 	if round%questionOf != 0 {
 		return time.Time{}
 	}
-	before := len(c.world.events(c.events, "escalation"))
+	before := len(c.news("escalation"))
 	c.frame(2, 700, 0)
-	c.until(10*time.Second, "a question", func() bool { return len(c.world.events(c.events, "escalation")) > before })
+	c.until(10*time.Second, "a question", func() bool { return len(c.news("escalation")) > before })
 	c.questions++
 	return time.Now()
 }
@@ -342,7 +381,7 @@ func (c *clockRobot) answered(asked time.Time) {
 		return
 	}
 	over := func() bool {
-		all := c.world.events(c.events, "escalation")
+		all := c.news("escalation")
 		return len(all) > 0 && all[len(all)-1].State == "timed-out"
 	}
 	c.until(questionAfter+questionWithin, "the question's deadline", over)
@@ -418,7 +457,7 @@ func (c *clockRobot) checkLatencies() {
 	c.Helper()
 	c.Logf("edge to answer through two pseudo-terminals: %s; without a jump %s", spread(c.latencies), spread(c.calm))
 	var spine []time.Duration
-	for _, e := range c.world.events(c.events, "reflex") {
+	for _, e := range c.news("reflex") {
 		if e.Active && e.Frame > 0 {
 			spine = append(spine, time.Duration(e.LatencyNS))
 		}
@@ -448,12 +487,12 @@ func spread(all []time.Duration) string {
 // checkEvents: no lease was lost, and log and events tell the same jumps.
 func (c *clockRobot) checkEvents() {
 	c.Helper()
-	for _, e := range c.world.events(c.events, "lease") {
+	for _, e := range c.news("lease") {
 		if e.State == "expired" {
 			c.Errorf("the lease expired at %v", e.At)
 		}
 	}
-	_, told := c.toldJumps()
+	told := len(c.news("clock"))
 	if logged := strings.Count(c.robot.stderr.String(), "the wall clock was set"); logged != told {
 		c.Errorf("%d jumps are in the log, %d in the events", logged, told)
 	}
@@ -478,7 +517,7 @@ func (c *clockRobot) checkRecordings(took time.Duration) {
 	if d := r.Duration(); d < took || d > took+10*time.Minute {
 		c.Errorf("a recording of %v is %v long", took, d)
 	}
-	_, told := c.toldJumps()
+	told := len(c.news("clock"))
 	if n := c.recordedJumps(r); n != told {
 		c.Errorf("%d jumps are recorded, %d were told", n, told)
 	}

@@ -65,7 +65,7 @@ func (r *lineRobot) path(name string) string { return fmt.Sprintf("/tmp/%s-%d", 
 
 // patience is for a machine that runs other tests as well; nothing is measured by
 // it.
-const patience = 3 * time.Minute
+const patience = 10 * time.Minute
 
 // bootLineRobot boots a guest with the robot's files.
 func bootLineRobot(t *testing.T, c guest.Config, extra string) *lineRobot {

@@ -64,7 +64,9 @@ func newWatched(t *testing.T, folder string) *watched {
 		archive: archive, log: log,
 	}
 	w.hub = newHub(w.wall)
-	w.events, _ = w.hub.subscribe()
+	events, end := w.hub.subscribe()
+	t.Cleanup(end)
+	w.events = events
 	return w
 }
 

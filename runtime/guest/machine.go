@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -26,10 +27,10 @@ const (
 type Time int
 
 const (
-	// RealTime: the clocks of this machine. What a guest measures is as late as this
+	// RealTime is the time of this machine. What a guest measures is as late as this
 	// machine is busy; for tests that act on the guest from outside.
 	RealTime Time = iota
-	// InstructionTime: two nanoseconds an instruction, and none while every
+	// InstructionTime is two nanoseconds an instruction, and none while every
 	// processor sleeps until a timer: then the clock jumps to the timer. What a guest
 	// measures then is how many instructions ran in between, its kernel's included,
 	// and does not depend on how busy this machine is; the guest has one processor.
@@ -143,8 +144,8 @@ func (m *Machine) makeInitramfs() error {
 	return errors.Join(writeInitramfs(f, files), f.Close())
 }
 
-// start starts QEMU. It ends with the thread that starts it, and so with this
-// process, whatever ends that.
+// start starts QEMU on a thread that lives as long as it: with the thread, and so
+// with this process, whatever ends that, it is killed.
 func (m *Machine) start() error {
 	m.cmd = exec.Command(qemu, m.arguments()...)
 	said, err := os.Create(m.path("qemu.log"))
@@ -153,15 +154,18 @@ func (m *Machine) start() error {
 	}
 	defer said.Close()
 	m.cmd.Stdout, m.cmd.Stderr = said, said
-	m.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if err := m.cmd.Start(); err != nil {
-		return err
-	}
+	m.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	started := make(chan error)
 	go func() { // ends with QEMU, which Close ends
-		m.endError = m.cmd.Wait()
-		close(m.ended)
+		runtime.LockOSThread() // never unlocked: the thread ends with this goroutine
+		err := m.cmd.Start()
+		started <- err
+		if err == nil {
+			m.endError = m.cmd.Wait()
+			close(m.ended)
+		}
 	}()
-	return nil
+	return <-started
 }
 
 func (m *Machine) arguments() []string {
