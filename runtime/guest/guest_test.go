@@ -1,6 +1,7 @@
 package guest
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -58,7 +59,7 @@ func TestGuestBoots(t *testing.T) {
 	for name, kind := range map[string]Time{"real time": RealTime, "instruction time": InstructionTime} {
 		t.Run(name, func(t *testing.T) {
 			began := time.Now()
-			m := boot(t, Config{Time: kind, Channels: []string{"extra"}, Files: []File{{Path: "/a/b/c.txt", Data: []byte("hello"), Mode: 0o644}}})
+			m := boot(t, Config{Time: kind, Channels: []string{"extra"}, Serial: []string{"uart"}, Lines: true, Files: []File{{Path: "/a/b/c.txt", Data: []byte("hello"), Mode: 0o644}}})
 			release, err := m.Booted(t.Context(), 1)
 			if err != nil || !strings.Contains(release, "rt-arm64") {
 				t.Fatalf("kernel %q: %v", release, err)
@@ -78,6 +79,11 @@ func TestGuestBoots(t *testing.T) {
 			if said, err := m.ReadFile("/tmp/said"); err != nil || !bytes.Contains(said, []byte("make test-kernel")) {
 				t.Errorf("it said %q: %v", said, err)
 			}
+			speak(t, m, "uart", "/dev/ttyS0")
+			if err := m.Lines.Drive(0, true); err != nil || m.Lines.High(1) {
+				t.Errorf("GPIO line 1 is high: %v", err)
+			}
+			jump(t, m)
 			if _, err := m.ReadFile("/nowhere"); err == nil {
 				t.Error("a file that is not there was read")
 			}
@@ -105,5 +111,35 @@ func (m *Machine) reset(t *testing.T) {
 	}
 	if err := m.Signal(1, syscall.SIGCONT); err == nil {
 		t.Error("a guest that is gone answers")
+	}
+}
+
+// speak sends a line from the guest's device to this side of it.
+func speak(t *testing.T, m *Machine, channel, device string) {
+	t.Helper()
+	if err := m.WriteFile(device, []byte("spoken\n")); err != nil {
+		t.Error(err)
+		return
+	}
+	conn := m.Channel(channel)
+	if err := conn.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
+		t.Error(err)
+	}
+	line, err := bufio.NewReader(conn).ReadString('\n')
+	if err != nil || strings.TrimSpace(line) != "spoken" { // a terminal adds a carriage return
+		t.Errorf("%s said %q: %v", device, line, err)
+	}
+}
+
+// jump sets the guest's wall clock: its uptime goes on.
+func jump(t *testing.T, m *Machine) {
+	t.Helper()
+	before, err := m.Uptime()
+	if err != nil {
+		t.Fatal(err)
+	}
+	j, err := m.SetClock(365 * 24 * time.Hour)
+	if err != nil || j.At < before-20*time.Millisecond || j.At > before+time.Hour {
+		t.Errorf("jumped %v at %v, the uptime was %v: %v", j.By, j.At, before, err)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -55,6 +56,7 @@ type Config struct {
 	Megabytes  int      // memory, default 1024
 	Devices    []string // more of QEMU's -device, such as i6300esb
 	Channels   []string // names of further virtio ports, see Machine.Channel
+	Serial     []string // names of 16550 UARTs, /dev/ttyS0 and so on in the guest, see Machine.Channel
 	Lines      bool     // the GPIO lines are reached from outside, see Machine.Lines
 	Arguments  []string // more of the kernel's command line
 	QEMU       []string // more arguments of QEMU
@@ -93,7 +95,7 @@ func (m *Machine) boot(ctx context.Context) error {
 	if err := m.makeInitramfs(); err != nil {
 		return err
 	}
-	sockets := append([]string{"agent", "monitor"}, m.config.Channels...)
+	sockets := slices.Concat([]string{"agent", "monitor"}, m.config.Channels, m.config.Serial)
 	if m.config.Lines {
 		sockets = append(sockets, "qtest")
 	}
@@ -197,6 +199,9 @@ func (m *Machine) arguments() []string {
 	for _, name := range c.Channels {
 		a = append(a, "-chardev", m.socket(name), "-device", "virtserialport,chardev="+name+",name="+name)
 	}
+	for _, name := range c.Serial {
+		a = append(a, "-chardev", m.socket(name), "-device", "pci-serial,chardev="+name)
+	}
 	if c.Lines {
 		a = append(a, "-qtest", "unix:"+m.path("qtest.sock"), "-qtest-log", "none")
 	}
@@ -238,7 +243,8 @@ func (m *Machine) accept(ctx context.Context, l *net.UnixListener) (net.Conn, er
 	}
 }
 
-// Channel is this side of a virtio port of Config.Channels.
+// Channel is this side of a virtio port of Config.Channels, or of a UART of
+// Config.Serial.
 func (m *Machine) Channel(name string) net.Conn { return m.channels[name] }
 
 // Ended is closed when QEMU has ended: by Close, by the guest's power-off, or by a
