@@ -37,17 +37,11 @@ type Options struct {
 func Run(parent context.Context, o Options) error {
 	memory.Lean()
 	robot, err := load(o)
+	if err == nil {
+		err = prepare(&o, robot)
+	}
 	if err != nil {
-		return err
-	}
-	if o.DataDir, err = dataFolder(o.DataDir, robot.Name); err != nil {
-		return err
-	}
-	if err := tryEvents(o.Events); err != nil {
-		return err
-	}
-	if err := tryRecord(o.Record); err != nil {
-		return err
+		return errors.Join(err, leaveSafe(o))
 	}
 	executable, err := os.Executable()
 	if err != nil {
@@ -71,6 +65,39 @@ func Run(parent context.Context, o Options) error {
 	}
 	log.Info("end", "cycles", report.Cycles, "reflexes", report.Fired, "frames", report.Frames, "overruns", report.Overruns,
 		"discarded", report.Discarded, "brain_starts", report.BrainStarts, "events_lost", report.EventsLost, "real_time", report.RealTime)
+	return nil
+}
+
+// prepare finds the data folder and tries what the brain will write to.
+func prepare(o *Options, robot *config.Robot) (err error) {
+	if o.DataDir, err = dataFolder(o.DataDir, robot.Name); err != nil {
+		return err
+	}
+	if err := tryEvents(o.Events); err != nil {
+		return err
+	}
+	return tryRecord(o.Record)
+}
+
+// leaveSafe is for a start that cannot go on: a spine that died may have left its
+// outputs moving, and the fault that keeps this one from starting does not change
+// that. Without a name from robot.yaml the folder is known from --data or from
+// systemd alone.
+func leaveSafe(o Options) error {
+	folder := o.DataDir
+	if folder == "" {
+		folder = os.Getenv("STATE_DIRECTORY")
+	}
+	if folder == "" || o.DryRun {
+		return nil
+	}
+	done, err := spine.LeaveSafe(folder)
+	if err != nil {
+		return fmt.Errorf("the outputs of the run before this one may not be safe: %w", err)
+	}
+	if done != "" {
+		fmt.Fprintf(os.Stderr, "the run before this one did not end in order: %s\n", done)
+	}
 	return nil
 }
 

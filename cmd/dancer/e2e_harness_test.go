@@ -208,7 +208,10 @@ func (w *world) until(limit time.Duration, what string, ready func() bool) {
 
 // brain finds the brain's process: the child of the spine that is the same
 // binary. 0 while there is none.
-func (p *process) brain() int {
+func (p *process) brain() int { return childOf(p.cmd.Process.Pid) }
+
+// childOf finds a child of a process. 0 while there is none.
+func childOf(parent int) int {
 	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
 	for _, path := range stats {
 		text, err := os.ReadFile(path)
@@ -218,7 +221,7 @@ func (p *process) brain() int {
 		// pid (name) state ppid ...
 		after := text[bytes.LastIndexByte(text, ')')+1:]
 		fields := strings.Fields(string(after))
-		if len(fields) < 2 || fields[0] == "Z" || fields[1] != strconv.Itoa(p.cmd.Process.Pid) {
+		if len(fields) < 2 || fields[0] == "Z" || fields[1] != strconv.Itoa(parent) {
 			continue
 		}
 		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(path)))
@@ -242,6 +245,7 @@ type event struct {
 	Value     float64         `json:"value"`
 	Who       string          `json:"who"`
 	Mode      string          `json:"mode"`
+	Why       string          `json:"why"`
 	State     string          `json:"state"`
 	Starts    int             `json:"starts"`
 	JumpNS    int64           `json:"jump_ns"`

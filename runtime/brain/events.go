@@ -54,6 +54,9 @@ type (
 		Name  string `json:"name"`
 		State string `json:"state"` // gone | back
 	}
+	restartEvent struct {
+		Why string `json:"why"` // why the spine was started, where the one before did not end in order
+	}
 	brainEvent struct {
 		State  string `json:"state"` // started | died
 		Starts int32  `json:"starts"`
@@ -152,6 +155,8 @@ func (b *brain) eventBody(e *link.Event) (string, any) {
 		return kindOverrun, overrunEvent{Where: "events", Count: e.Frame}
 	case link.EventPort:
 		return kindPort, portEvent{Name: b.portName(i), State: word(e.Flags, "gone", "back")}
+	case link.EventRestart:
+		return kindRestart, restartEvent{Why: link.Restart(e.Flags).String()}
 	case link.EventBrain:
 		return kindBrain, brainEvent{State: word(e.Flags, "died", "started"), Starts: e.Index, Exit: int(e.Value)}
 	}

@@ -24,6 +24,7 @@ const (
 	kindPort       = "port"
 	kindBrain      = "brain"
 	kindModel      = "model"
+	kindRestart    = "restart"
 	kindClock      = "clock"
 )
 

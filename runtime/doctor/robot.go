@@ -39,6 +39,9 @@ func (m *Machine) robotChecks(r *Robot) []check {
 	if r.Board.Simulated {
 		return checks
 	}
+	if r.Watchdog.Device != "" {
+		checks = append(checks, check{id: "robot-watchdog", look: func(context.Context) ([]Finding, error) { return m.lookRobotWatchdog(r.Watchdog) }})
+	}
 	for i := range r.Ports {
 		p := &r.Ports[i]
 		checks = append(checks, check{id: "port-device", look: func(context.Context) ([]Finding, error) { return m.lookPort(p) }})

@@ -85,6 +85,12 @@ func TestRobot(t *testing.T) {
 			}
 		}
 	}
+	own := func(device string) func(*testing.T, *Machine, *Robot) {
+		return func(t *testing.T, m *Machine, r *Robot) {
+			r.Watchdog = config.Watchdog{Device: "/dev/watchdog0", Timeout: 10 * time.Second}
+			put("dev/watchdog0", device)(t, m, r)
+		}
+	}
 	for _, c := range []struct {
 		name   string
 		device string // default the stable name
@@ -117,6 +123,13 @@ func TestRobot(t *testing.T) {
 			"pin", Fault, "may not look at the GPIO chips", "60-dancer.rules"},
 		{"chip not the user's", "", put("dev/gpiochip0", "c root:root 0600"), "pin", Fault, "user pi may not use /dev/gpiochip0 (root:root 0600)", "usermod -aG dancer-gpio pi"},
 		{"pin that fails otherwise", "", line(Line{}, &gpio.Error{Verb: "request", Line: "GPIO17", Cause: gpio.ErrGone}), "pin", Warning, "could not look", ""},
+
+		{"own watchdog", "", own("c root:20 0660"), "robot-watchdog", OK, "is this robot's, timeout 10s", ""},
+		{"watchdog of two", "", both(own("c root:20 0660"), write("etc/systemd/system.conf.d/w.conf", "[Manager]\nRuntimeWatchdogSec=15s\n")), "robot-watchdog", Fault, "held by systemd (RuntimeWatchdogSec)", "daemon-reexec"},
+		{"watchdog of root", "", own("c root:root 0600"), "robot-watchdog", Fault, "user pi may not use it", "dancer-watchdog"},
+		{"watchdog not there", "", func(_ *testing.T, _ *Machine, r *Robot) { r.Watchdog.Device = "/dev/watchdog7" }, "robot-watchdog", Fault, "is not there", "softdog"},
+		{"watchdog that is a file", "", func(_ *testing.T, _ *Machine, r *Robot) { r.Watchdog.Device = "/etc/passwd" }, "robot-watchdog", Fault, "is not a device", "correct"},
+		{"watchdog closed to the unit", "", both(own("c root:20 0660"), write("etc/systemd/system/dancer@.service", "[Service]\nDevicePolicy=closed\nDeviceAllow=char-tty* rw\n")), "robot-watchdog", Fault, "DeviceAllow lacks char-watchdog", "packaging/install"},
 
 		{"vfat", "", mount("rw - vfat /dev/sda1 rw"), "data-file-system", Fault, "vfat on /data", "--data"},
 		{"NFS", "", mount("rw - nfs4 server:/x rw"), "data-file-system", Warning, "nfs4 on /data", "--data"},

@@ -39,53 +39,6 @@ func (m *Machine) lookWireless(context.Context) ([]Finding, error) {
 	return findings, errors.Join(failed...)
 }
 
-// lookWatchdog: Documentation/watchdog/sysfs; systemd feeds the device when
-// RuntimeWatchdogSec is set, and the state is active then.
-func (m *Machine) lookWatchdog(context.Context) ([]Finding, error) {
-	const id = "hardware-watchdog"
-	f := Finding{ID: id, Cure: "sudo packaging/install --hardware-watchdog && sudo systemctl daemon-reexec",
-		Why: "when the kernel hangs, outputs keep their last level until somebody pulls the plug"}
-	folders := m.glob("sys/class/watchdog/watchdog[0-9]*")
-	for _, folder := range folders {
-		if state, err := m.read(folder + "/state"); err == nil && state == "active" {
-			name, _ := m.read(folder + "/identity")
-			timeout, _ := m.read(folder + "/timeout")
-			return one(ok(id, "%s is active, timeout %s s", name, timeout))
-		}
-	}
-	switch {
-	case len(folders) == 0 && !m.exists("dev/watchdog"):
-		f.Severity, f.Found = Note, "this machine has none"
-		f.Cure = "sudo modprobe softdog   # only a substitute: it hangs with the kernel. Better a board with a watchdog"
-	case m.watchdogConfigured():
-		return one(ok(id, "RuntimeWatchdogSec is set; its state is not told by this kernel"))
-	default:
-		f.Severity, f.Found = Warning, "there is one and nobody feeds it"
-	}
-	return one(f)
-}
-
-// watchdogConfigured reads systemd's configuration where the kernel does not
-// tell the state (no CONFIG_WATCHDOG_SYSFS).
-func (m *Machine) watchdogConfigured() bool {
-	if len(m.glob("sys/class/watchdog/watchdog[0-9]*/state")) > 0 {
-		return false // it does tell
-	}
-	set := false
-	for _, file := range append([]string{"etc/systemd/system.conf"}, m.glob("etc/systemd/system.conf.d/*.conf")...) {
-		text, err := m.read(file)
-		if err != nil {
-			continue
-		}
-		for line := range strings.Lines(text) {
-			if value, found := strings.CutPrefix(strings.TrimSpace(line), "RuntimeWatchdogSec="); found {
-				set = value != "0" && value != "off" && value != ""
-			}
-		}
-	}
-	return set
-}
-
 // unit is what dancer@.service grants.
 type unit struct {
 	installed bool
@@ -159,6 +112,9 @@ func (m *Machine) lookUnit(context.Context) ([]Finding, error) {
 	}
 	if u.keys["Restart"] != "always" {
 		say(Fault, "Restart is not always", "when the spine dies, outputs keep their last level: only its restart drives them safe")
+	}
+	if watchdog := u.keys["WatchdogSec"]; u.keys["Type"] != "notify" || watchdog == "" || watchdog == "0" || watchdog == "infinity" {
+		say(Warning, "does not watch the spine (Type=notify, WatchdogSec=2s)", "a spine that hangs leaves the outputs as they are, and nobody starts another")
 	}
 	if is(u.keys["PrivateDevices"], "yes") {
 		say(Fault, "PrivateDevices hides the serial ports and GPIO chips", "the robot has no devices")

@@ -52,7 +52,7 @@ func (a *Agent) read() {
 			a.greeted(release)
 			continue
 		}
-		if a.inward != nil {
+		if a.inward != nil && line != "\n" {
 			_, _ = io.WriteString(a.inward, line) // a client that has given up reads no more
 		}
 	}

@@ -23,11 +23,12 @@ const (
 	EventBrain             // Flags 1 started or 0 ended, Index starts so far, Value exit code (negative: signal)
 	EventAnswer            // answer to a Request: Index RequestKind, Flags 1 done or 0 refused, Frame Sequence, Cause Reason
 	EventLost              // Frame events lost because the ring was full, in all
+	EventRestart           // why this spine was started, Flags Restart
 )
 
 // String names the kind as in --events.
 func (k EventKind) String() string {
-	names := [...]string{"none", "signal", "reflex", "latch", "output", "lease", "mode", "overrun", "port", "brain", "answer", "lost"}
+	names := [...]string{"none", "signal", "reflex", "latch", "output", "lease", "mode", "overrun", "port", "brain", "answer", "lost", "restart"}
 	if int(k) < len(names) {
 		return names[k]
 	}
@@ -81,6 +82,30 @@ func (r Reason) String() string {
 	return "unknown"
 }
 
+// Restart says why a spine was started where the one before it did not end in
+// order. The zero value is none.
+type Restart uint8
+
+// The restarts.
+const (
+	RestartNone     Restart = iota
+	RestartDied             // the spine before it died, in the same boot
+	RestartPower            // the machine went down while the spine before it ran
+	RestartWatchdog         // the hardware watchdog reset the machine
+)
+
+// String says it in plain words.
+func (r Restart) String() string {
+	names := [...]string{
+		"", "the spine before this one died", "the machine went down while the robot ran",
+		"the hardware watchdog reset this machine",
+	}
+	if int(r) < len(names) {
+		return names[r]
+	}
+	return "unknown"
+}
+
 // PutEvent adds an event to the ring (spine); false when it is full, which is
 // counted.
 func (s *Segment) PutEvent(e *Event) bool {
@@ -104,7 +129,7 @@ func (s *Segment) TakeEvent(e *Event) bool {
 			Cause: int32(uint32(rec[1])), Value: math.Float64frombits(rec[2]),
 			At: time.Duration(rec[3]), Latency: time.Duration(rec[4]), Frame: rec[5],
 		}
-		if e.Kind != EventNone && e.Kind <= EventLost {
+		if e.Kind != EventNone && e.Kind <= EventRestart {
 			return true
 		}
 	}

@@ -60,38 +60,3 @@ func TestControlReplacesStaleSocket(t *testing.T) {
 	g.run()
 	g.status("mode=safe")
 }
-
-func TestLatchFile(t *testing.T) {
-	f := &latchFile{filepath.Join(t.TempDir(), "latches.json")}
-	if names, err := f.read(); err != nil || len(names) != 0 {
-		t.Errorf("no file: %v %v", names, err)
-	}
-	if err := f.write([]string{"bump", "estop"}); err != nil {
-		t.Fatal(err)
-	}
-	if names, err := f.read(); err != nil || strings.Join(names, " ") != "bump estop" {
-		t.Errorf("read back %v %v", names, err)
-	}
-	whole, err := os.ReadFile(f.path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i := range whole {
-		damaged := append([]byte{}, whole...)
-		damaged[i] ^= 1
-		os.WriteFile(f.path, damaged, 0o600)
-		names, err := f.read()
-		if err == nil && strings.Join(names, " ") != "bump estop" {
-			t.Errorf("a flipped bit in byte %d reads as %v", i, names)
-		}
-		if err != nil && !errors.Is(err, ErrLatches) {
-			t.Errorf("byte %d: %v", i, err)
-		}
-	}
-	for i := range whole[:len(whole)-1] {
-		os.WriteFile(f.path, whole[:i], 0o600)
-		if names, err := f.read(); err == nil && strings.Join(names, " ") != "bump estop" {
-			t.Errorf("cut at %d reads as %v", i, names)
-		}
-	}
-}

@@ -5,15 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"log/slog"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 
 	"golang.org/x/sys/unix"
-
-	"dancer/runtime/config"
 )
 
 // ErrFolderInUse means that another spine runs on the data folder.
@@ -24,7 +20,12 @@ var ErrFolderInUse = errors.New("data folder is in use")
 type folderLock struct{ file *os.File }
 
 func lockFolder(folder string) (*folderLock, error) {
-	f, err := os.OpenFile(filepath.Join(folder, "spine.lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	path := filepath.Join(folder, "spine.lock")
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	readOnly := errors.Is(err, unix.EROFS)
+	if readOnly { // a disk that has failed: it holds the lock all the same
+		f, err = os.Open(path)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("lock data folder: %w", err)
 	}
@@ -35,9 +36,8 @@ func lockFolder(folder string) (*folderLock, error) {
 		}
 		return nil, fmt.Errorf("%w: %s is used by another dancer (pid %s): stop it or give --data another folder", ErrFolderInUse, folder, holder(f))
 	}
-	if err := errors.Join(f.Truncate(0), writePid(f)); err != nil {
-		f.Close()
-		return nil, fmt.Errorf("lock data folder: %w", err)
+	if !readOnly {
+		_ = errors.Join(f.Truncate(0), writePid(f)) // it is locked: the number is for people, and a full disk has no room for it
 	}
 	return &folderLock{f}, nil
 }
@@ -83,26 +83,4 @@ func removeLink(name, target string) error {
 		return nil // another robot of this name has it now
 	}
 	return os.Remove(name)
-}
-
-// restore gives the rules that were latched when the last run ended. When the
-// file cannot be trusted, that is every rule that can latch.
-func restore(f *latchFile, r *config.Robot, log *slog.Logger) []int {
-	names, err := f.read()
-	var latched []int
-	for i := range r.Manual.Rules {
-		rule := &r.Manual.Rules[i]
-		if rule.Latch && err != nil || slices.Contains(names, rule.Name) {
-			latched = append(latched, i)
-		}
-	}
-	if err != nil {
-		log.Error("latches of the last run are not known: every latching reflex is latched", "error", err, "cure", "dancer clear, when the robot is safe")
-	}
-	for _, name := range names {
-		if !slices.ContainsFunc(latched, func(i int) bool { return r.Manual.Rules[i].Name == name }) {
-			log.Warn("a latched reflex is not in the manual any more", "reflex", name)
-		}
-	}
-	return latched
 }

@@ -55,8 +55,8 @@ func openHardware(r *config.Robot, cfg *Config, open openers) (*hardware, error)
 		h.wires[i] = wire{line: -1, port: -1, middle: (o.Minimum + o.Maximum) / 2}
 	}
 	err := h.open(cfg, open)
-	if err != nil {
-		return nil, errors.Join(err, h.close())
+	if err != nil { // what could be opened has taken its safe values before it is given back
+		return nil, errors.Join(err, h.halt(), h.close())
 	}
 	return h, nil
 }
@@ -65,10 +65,9 @@ func (h *hardware) open(cfg *Config, open openers) error {
 	if h.robot.Board.Simulated {
 		return h.openBoard(cfg)
 	}
-	if err := h.openLines(); err != nil {
-		return err
-	}
-	if err := h.openPorts(open); err != nil {
+	// Each device that can be had takes its safe values, whatever is wrong with the
+	// others: a motor must not run on because a sensor is unplugged.
+	if err := errors.Join(h.openLines(), h.openPorts(open)); err != nil {
 		return err
 	}
 	return h.openInputs()
@@ -115,12 +114,13 @@ func gpioLine(name, chip string, offset int, lineName string) gpio.Line {
 
 func (h *hardware) openPorts(open openers) error {
 	h.ports = make([]port, len(h.robot.Ports))
+	var errs []error
 	for i := range h.robot.Ports {
 		if err := h.openPort(i, open); err != nil {
-			return fmt.Errorf("open port %s: %w", h.robot.Ports[i].Name, err)
+			errs = append(errs, fmt.Errorf("open port %s: %w", h.robot.Ports[i].Name, err))
 		}
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 func (h *hardware) openPort(i int, open openers) error {
@@ -129,9 +129,11 @@ func (h *hardware) openPort(i int, open openers) error {
 	if p.framer, p.fields, p.signals, err = newFramer(h.robot, i); err != nil {
 		return err
 	}
-	if p.stream, err = open.port(&h.robot.Ports[i]); err != nil {
-		return err
+	stream, err := open.port(&h.robot.Ports[i])
+	if err != nil {
+		return err // p.stream stays nil: an interface that holds a nil port would not be
 	}
+	p.stream = stream
 	p.open = true
 	if h.dry {
 		return nil
@@ -226,9 +228,9 @@ func (h *hardware) watchWriting(i int) {
 	}
 }
 
-// halt makes every output safe and waits, within the budget, until the devices
+// halt makes every output safe and waits, within haltBudget, until the devices
 // have taken that. It is the last word of every run, orderly or not.
-func (h *hardware) halt(budget time.Duration) error {
+func (h *hardware) halt() error {
 	if h.dry {
 		return nil
 	}
@@ -248,7 +250,7 @@ func (h *hardware) halt(budget time.Duration) error {
 			errs = append(errs, fmt.Errorf("halt port %s: %w", h.robot.Ports[i].Name, serial.ErrGone))
 			continue
 		}
-		errs = append(errs, p.stream.Halt(budget))
+		errs = append(errs, p.stream.Halt(haltBudget))
 	}
 	return errors.Join(errs...)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"math/bits"
+	"path/filepath"
 	"sync/atomic"
 	"time"
 
@@ -30,6 +31,7 @@ type keeper struct {
 	log     *slog.Logger
 	robot   *config.Robot
 	latches *latchFile
+	record  runRecord // of this run, but for its latches
 	wake    *link.Wake
 
 	ring  [noteCapacity]note
@@ -37,12 +39,13 @@ type keeper struct {
 	tail  atomic.Uint64 // keeper
 	lost  atomic.Uint64
 	bits  []atomic.Uint64 // latched rules
-	moved atomic.Bool     // bits differ from the file
+	moved atomic.Bool     // the file is behind
 
 	ready   bool // loop: something to do since the last poke
 	allowed int  // keeper: lines left in this window
 	window  time.Time
 	hidden  int
+	failing string // why the latch file cannot be written
 }
 
 // logWindow and logLines bound the log: the spine has no garbage collection, so
@@ -88,11 +91,19 @@ func (k *keeper) latched(rule int, on bool) {
 	k.moved.Store(true)
 }
 
-// remember sets the latches of the last run, before the loop starts.
-func (k *keeper) remember(rules []int) {
-	for _, rule := range rules {
+// remember takes what the last run left, before the loop starts.
+func (k *keeper) remember(h *heritage) {
+	for _, rule := range h.latches {
 		k.latched(rule, true)
 	}
+	k.record = h.record
+	k.moved.Store(!h.stored)
+}
+
+// toldReset remembers that the operator knows of the reset, before the loop starts.
+func (k *keeper) toldReset() {
+	k.record.ResetTold = true
+	k.moved.Store(true)
 }
 
 // poke wakes the keeper if there is something to do (loop).
@@ -105,8 +116,19 @@ func (k *keeper) poke() {
 
 // run works until the context ends, then does what is left.
 func (k *keeper) run(ctx context.Context) {
+	if err := k.latches.reserve(); err != nil {
+		k.log.Warn("the latch file has no room of its own: a full disk would keep latches from being stored", "error", err)
+	}
+	if err := keepWiring(filepath.Dir(k.latches.path), k.robot); err != nil {
+		k.log.Warn("if the robot's files have faults at the next start, the outputs keep their level", "error", err)
+	}
+	k.work()
 	for {
-		_, err := k.wake.Wait(ctx, longestNap)
+		nap := longestNap
+		if k.moved.Load() {
+			nap = latchRetry
+		}
+		_, err := k.wake.Wait(ctx, nap)
 		k.work()
 		if err != nil {
 			return
@@ -116,16 +138,39 @@ func (k *keeper) run(ctx context.Context) {
 
 func (k *keeper) work() {
 	if k.moved.Swap(false) {
-		if err := k.latches.write(k.latchedRules()); err != nil {
-			k.moved.Store(true) // tried again at the next wake-up
-			k.log.Error("latches are not stored: a restart would lose them", "error", err)
-		}
+		k.store()
 	}
 	for k.tail.Load() != k.head.Load() {
 		n := &k.ring[k.tail.Load()%noteCapacity]
 		k.say(n)
 		k.tail.Add(1)
 	}
+}
+
+// latchRetry is how soon a latch file is written again after it could not be.
+const latchRetry = 2 * time.Second
+
+func (k *keeper) store() {
+	err := writeLatches(k.latches, k.record, k.latchedRules())
+	text := ""
+	if err != nil {
+		k.moved.Store(true)
+		text = err.Error()
+	}
+	switch {
+	case text == k.failing:
+	case err != nil:
+		k.log.Error("latches are not stored: a power cut would lose the newest", "error", err, "again_in", latchRetry)
+	default:
+		k.log.Info("latches are stored again")
+	}
+	k.failing = text
+}
+
+// ended stores that the run has ended in order. It is called after run.
+func (k *keeper) ended() {
+	k.record.Ended = true
+	k.store()
 }
 
 func (k *keeper) latchedRules() []string {

@@ -6,26 +6,36 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
-	"io/fs"
-	"os"
-	"path/filepath"
+
+	"dancer/dancer"
 )
 
-// latchFile keeps the names of the latched reflexes over a restart.
-type latchFile struct{ path string }
+// latchFile is what one run leaves to the next: the latched reflexes by name, and
+// how the run ended.
+type latchFile struct{ durable }
+
+// LatchFile is its name in the data folder; a second file, NAME.next, is beside it.
+const LatchFile = "latches.json"
 
 // ErrLatches is wrapped when the latch file cannot be trusted. The robot then
 // starts with every latching reflex latched.
 var ErrLatches = errors.New("latch file is damaged")
 
-// latchRecord is the file's content. Check covers the names.
-type latchRecord struct {
+// runRecord is the file's content. The zero value is that of a first run.
+type runRecord struct {
+	Latches   []string `json:"latches"`
+	Boot      string   `json:"boot"`       // the kernel's boot id during the run
+	Ended     bool     `json:"ended"`      // in order, with safe outputs
+	ResetTold bool     `json:"reset_told"` // that the hardware watchdog began this boot
+}
+
+// oldLatchRecord is the whole file of version 1, which has been written by
+// releases before the envelope.
+type oldLatchRecord struct {
 	Version int      `json:"version"` // 1
 	Latches []string `json:"latches"`
 	Check   uint32   `json:"check"` // CRC-32C of the names, each with its end
 }
-
-const latchVersion = 1
 
 func latchCheck(names []string) uint32 {
 	h := crc32.New(crc32.MakeTable(crc32.Castagnoli))
@@ -36,72 +46,53 @@ func latchCheck(names []string) uint32 {
 	return h.Sum32()
 }
 
-// read gives the names in the file; none if there is no file yet.
-func (f *latchFile) read() ([]string, error) {
-	b, err := os.ReadFile(f.path)
-	if errors.Is(err, fs.ErrNotExist) {
+// newLatchFile keeps room for every name of the manual at once.
+func newLatchFile(path string, m *dancer.Manual) *latchFile {
+	room := durableBlock
+	for i := range m.Rules {
+		room += 6*len(m.Rules[i].Name) + 8 // escaped at worst
+	}
+	return &latchFile{durable{path: path, room: (room + durableBlock - 1) / durableBlock * durableBlock}}
+}
+
+// read gives what the last run left, nil if there was none.
+func (f *latchFile) read() (*runRecord, error) {
+	body, old, err := f.durable.read()
+	if err != nil {
+		return nil, fmt.Errorf("read latches: %w: %w", ErrLatches, err)
+	}
+	if body == nil {
 		return nil, nil
 	}
-	if err != nil {
-		return nil, fmt.Errorf("read latches: %w", err)
-	}
-	var r latchRecord
-	decoder := json.NewDecoder(bytes.NewReader(b))
+	decoder := json.NewDecoder(bytes.NewReader(body))
 	decoder.DisallowUnknownFields()
+	if old {
+		var r oldLatchRecord
+		if err := decoder.Decode(&r); err != nil || r.Check != latchCheck(r.Latches) {
+			return nil, fmt.Errorf("read latches: %w: %s: checksum of version 1", ErrLatches, f.path)
+		}
+		return &runRecord{Latches: r.Latches, Ended: true}, nil
+	}
+	var r runRecord
 	if err := decoder.Decode(&r); err != nil {
 		return nil, fmt.Errorf("read latches: %w: %s: %w", ErrLatches, f.path, err)
 	}
-	if r.Version != latchVersion || r.Check != latchCheck(r.Latches) {
-		return nil, fmt.Errorf("read latches: %w: %s: version or checksum", ErrLatches, f.path)
-	}
-	return r.Latches, nil
+	return &r, nil
 }
 
-// write replaces the file and does not return before it is on the disk: a power
-// cut leaves the old names or the new ones.
-func (f *latchFile) write(names []string) (err error) {
-	b, err := json.Marshal(latchRecord{latchVersion, names, latchCheck(names)})
+// write replaces the file and does not return before it is on the disk.
+func (f *latchFile) write(r *runRecord) error {
+	body, err := json.Marshal(r)
+	if err == nil {
+		err = f.durable.write(body)
+	}
 	if err != nil {
 		return fmt.Errorf("write latches: %w", err)
 	}
-	defer func() {
-		if err != nil {
-			err = fmt.Errorf("write latches: %w", err)
-		}
-	}()
-	next := f.path + ".next"
-	if err := writeSynced(next, append(b, '\n')); err != nil {
-		return err
-	}
-	if err := os.Rename(next, f.path); err != nil {
-		return err
-	}
-	return syncFolder(filepath.Dir(f.path))
+	return nil
 }
 
-func writeSynced(path string, b []byte) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(b)
-	if err == nil {
-		err = f.Sync()
-	}
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	return err
-}
-
-func syncFolder(path string) error {
-	d, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	err = d.Sync()
-	if cerr := d.Close(); err == nil {
-		err = cerr
-	}
-	return err
+func writeLatches(f *latchFile, r runRecord, names []string) error {
+	r.Latches = names
+	return f.write(&r)
 }

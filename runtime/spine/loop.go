@@ -61,10 +61,13 @@ type loop struct {
 
 // begin registers everything and takes the first readings. Outputs are safe
 // before it.
-func (l *loop) begin(latches []int) error {
+func (l *loop) begin(latches []int, told []link.Restart) error {
 	now := l.clock.now()
 	l.takeSim = func(r hal.Reading) { l.core.reading(r.Signal, r.Value, r.At) }
 	l.core.start(now, latches)
+	for _, why := range told {
+		l.core.tell(&link.Event{Kind: link.EventRestart, Flags: uint8(why), At: now, Cause: -1})
+	}
 	if err := l.hardware.levels(now, l.takeSim); err != nil {
 		return err
 	}

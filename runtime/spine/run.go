@@ -115,7 +115,7 @@ type running struct {
 	inbox    *link.Wake
 	control  *controlSocket
 	loop     *loop
-	latches  []int
+	heritage heritage
 	closers  []func() error // in the order of opening
 }
 
@@ -123,16 +123,21 @@ type running struct {
 func open(cfg *Config) (*running, error) {
 	r := &running{cfg: cfg}
 	if err := r.open(); err != nil {
+		if r.hardware != nil {
+			err = errors.Join(err, r.hardware.halt()) // the devices have taken their safe values, or it is told
+		}
 		return nil, errors.Join(err, r.close())
 	}
 	return r, nil
 }
 
 func (r *running) open() error {
-	if err := r.openFolder(); err != nil {
-		return err
+	folder := r.openFolder()
+	if errors.Is(folder, ErrFolderInUse) {
+		return folder // the robot is in good hands
 	}
-	if err := r.openDevices(); err != nil {
+	// Whatever is wrong with the disk, the outputs are made safe before it is told.
+	if err := errors.Join(r.openDevices(), folder); err != nil {
 		return err
 	}
 	if err := r.openLoop(); err != nil {
@@ -183,7 +188,7 @@ func (r *running) openLoop() (err error) {
 		return err
 	}
 	r.opened(r.poller.close)
-	latches := &latchFile{filepath.Join(r.cfg.DataDir, "latches.json")}
+	latches := newLatchFile(filepath.Join(r.cfg.DataDir, LatchFile), r.cfg.Robot.Manual)
 	if r.keeper, err = newKeeper(r.cfg.Robot, latches, r.cfg.Log); err != nil {
 		return err
 	}
@@ -204,8 +209,9 @@ func (r *running) openLoop() (err error) {
 		return err
 	}
 	c.status.DryRun = r.cfg.DryRun
-	r.latches = restore(latches, r.cfg.Robot, r.cfg.Log)
-	r.keeper.remember(r.latches)
+	r.heritage = inherit(latches, r.cfg.Robot, thisBoot(), r.cfg.Log)
+	r.keeper.remember(&r.heritage)
+	c.autostart = c.autostart && r.heritage.autostart
 	r.loop = &loop{
 		core: c, hardware: r.hardware, poller: r.poller, ends: r.ends, keeper: r.keeper, heart: heart, opener: r.opener,
 		brain: brainWatch{pid: -1}, clock: clock, inbox: r.inbox, safeNow: make(chan struct{}),
@@ -255,6 +261,11 @@ func (r *running) openWatchdogs() error {
 		return err
 	}
 	r.feeder.watchHardware(dog)
+	if dog.Facts().Reset && !r.heritage.record.ResetTold {
+		r.heritage.told = append(r.heritage.told, link.RestartWatchdog)
+		r.keeper.toldReset()
+		r.cfg.Log.Error("start", "why", link.RestartWatchdog.String(), "device", w.Device)
+	}
 	return nil
 }
 
@@ -305,6 +316,9 @@ func (r *running) run(ctx context.Context) (Report, error) {
 	r.feeder.end()
 	group.Wait()
 	err = errors.Join(err, failure.err())
+	if err == nil {
+		r.keeper.ended()
+	}
 	return r.report(), errors.Join(err, r.feeder.close(err == nil))
 }
 
@@ -377,7 +391,7 @@ func (r *running) runLoop(started chan struct{}) (err error) {
 			command: r.cfg.BrainCommand, ends: r.ends, patience: p, log: r.cfg.Log, wakeLoop: r.wakeLoop,
 		}
 	}
-	if err := r.loop.begin(r.latches); err != nil {
+	if err := r.loop.begin(r.heritage.latches, r.heritage.told); err != nil {
 		return err
 	}
 	r.loop.heart.start(r.loop.clock.now(), r.feeder.period())
@@ -389,16 +403,12 @@ func (r *running) runLoop(started chan struct{}) (err error) {
 // lastWord halts the devices and says so.
 func (r *running) lastWord() error {
 	r.loop.dropPidfd()
-	err := r.hardware.halt(haltBudget)
+	err := r.hardware.halt()
 	if r.cfg.DryRun {
 		fmt.Fprintln(r.cfg.Stderr, "dry run: no output was driven")
 		return nil
 	}
-	values := make([]string, len(r.cfg.Robot.Manual.Outputs))
-	for i := range values {
-		o := &r.cfg.Robot.Manual.Outputs[i]
-		values[i] = fmt.Sprintf("%s=%v", o.Name, o.Safe)
-	}
+	values := safeValues(r.cfg.Robot)
 	if err != nil {
 		fmt.Fprintf(r.cfg.Stderr, "NOT all outputs are known to be safe (%s wanted): %v\n", strings.Join(values, " "), err)
 		return fmt.Errorf("%w: %w", ErrOutputs, err)

@@ -43,7 +43,8 @@ func serve() error {
 	if err := unix.Uname(&name); err != nil {
 		return err
 	}
-	if _, err := fmt.Fprintf(port, "%s%s\n", guest.Greeting, unix.ByteSliceToString(name.Release[:])); err != nil {
+	// On a line of its own, also after a reset in the middle of an answer.
+	if _, err := fmt.Fprintf(port, "\n%s%s\n", guest.Greeting, unix.ByteSliceToString(name.Release[:])); err != nil {
 		return err
 	}
 	s := &service{endings: map[int]guest.Ending{}, changed: make(chan struct{})}
