@@ -7,7 +7,7 @@ CROSS    = linux-arm64 linux-armv7 linux-armv6 linux-amd64
 # On two cores the end-to-end tests need them for the program they drive.
 TEST     = go test -p 2 -timeout 15m
 
-.PHONY: help demo build test race fuzz lint check-tidy bench bench-spine faults cross soak screenshot ci clean
+.PHONY: help demo build test test-kernel race fuzz lint check-tidy bench bench-spine faults cross soak screenshot ci clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,6 +23,9 @@ test: ## vet and every test (SHORT=1 leaves the slow ones out, VERBOSE=1 names e
 	go vet -tags interleave ./runtime/link
 	$(TEST) -tags interleave -run 'TestOrders|TestMutants|TestSpine' $(if $(VERBOSE),-v) ./runtime/link
 	$(TEST) $(if $(SHORT),-short) $(if $(VERBOSE),-v) ./...
+
+test-kernel: ## the real arm64 dancer on a real kernel under QEMU (docs/testing.md; about six minutes)
+	DANCER_GUEST=1 go test -p 1 -count=1 -timeout 60m -v -run '^TestGuest' ./runtime/guest ./cmd/dancer
 
 race: ## the same tests under the race detector, without the slow end-to-end ones
 	CGO_ENABLED=1 $(TEST) -race -short ./...

@@ -52,6 +52,20 @@ func NewIDs(entropy io.Reader) *IDs {
 	return &IDs{entropy: ulid.Monotonic(entropy, 0)}
 }
 
+// After makes every id to come sort behind one that was made before, as the
+// newest that is stored: the wall clock may have been set back since, and a store
+// that deletes its lowest ids first would delete what comes now. What is no id
+// changes nothing.
+func (s *IDs) After(id string) {
+	made, err := ulid.ParseStrict(id)
+	if err != nil || made.Time() >= ulid.MaxTime() {
+		return
+	}
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	s.last = max(s.last, made.Time()+1)
+}
+
 // Next gives the next id. It fails only if the entropy does, or if 2^79 ids were
 // made in one millisecond.
 func (s *IDs) Next(at time.Time) (string, error) {

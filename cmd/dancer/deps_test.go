@@ -92,7 +92,7 @@ var thirdParty = map[string][]string{
 	"github.com/fxamacker/cbor": {"mesh", "mesh/impedance", "mesh/gossip", "storage"},
 	"github.com/oklog/ulid":     {"mesh", "storage"},
 	// System calls belong to what owns a descriptor or a process.
-	"golang.org/x/sys": {"hal/gpio", "hal/serial", "hal/watchdog", "runtime", "runtime/link", "runtime/memory", "runtime/privilege", "runtime/spine", "runtime/brain", "runtime/doctor", "storage/bolt"},
+	"golang.org/x/sys": {"hal/gpio", "hal/serial", "hal/watchdog", "runtime", "runtime/link", "runtime/memory", "runtime/privilege", "runtime/spine", "runtime/brain", "runtime/doctor", "runtime/guest/init", "storage/bolt"},
 	// Only to know whether logs go to a person.
 	"golang.org/x/term": {"cmd/dancer", "runtime"},
 	"golang.org/x/time": {"runtime/web", "mesh/mqtt", "mesh/gossip"},
@@ -131,6 +131,7 @@ var notInSpine = map[string]string{
 	module + "dancer/swarm":            "learning belongs to the brain",
 	module + "dancer/proof":            "proofs are made before a robot runs",
 	module + "hal/haltest":             "the conformance suite is for tests",
+	module + "runtime/guest":           "guests are for tests",
 	"github.com/miekg/dns":             "a name look-up in the spine is a late reflex",
 	"github.com/hashicorp/go-sockaddr": "a name look-up in the spine is a late reflex",
 }
@@ -239,8 +240,9 @@ func complaints(name, imported string) (all []string) {
 	if slices.Contains(adapters, name) && strings.HasPrefix(own, "runtime") && isOwn {
 		say("wiring knows adapters, never the other way round")
 	}
-	// A replay counts the processors; memory finds the spine's code for it.
-	if imported == "runtime" && !slices.Contains([]string{"runtime/spine", "runtime/memory", "runtime/replay", "hal/haltest"}, name) {
+	// A replay counts the processors; memory finds the spine's code for it; a guest
+	// dies with the thread that started it.
+	if imported == "runtime" && !slices.Contains([]string{"runtime/spine", "runtime/memory", "runtime/replay", "runtime/guest", "hal/haltest"}, name) {
 		say("only the spine tunes Go's scheduler and collector")
 	}
 	if name == "dancer/proof" && own == "partner" {
@@ -254,6 +256,9 @@ func complaints(name, imported string) (all []string) {
 	}
 	if own == "hal/haltest" {
 		say("the conformance suite is for tests")
+	}
+	if own == "runtime/guest" && name != "runtime/guest/init" {
+		say("guests are for tests")
 	}
 	if name == "boards" && isOwn {
 		say("profiles are facts about boards, not about us")
@@ -287,6 +292,8 @@ func TestImportRulesComplain(t *testing.T) {
 		{"runtime/web", "runtime", "only the spine"},
 		{"runtime/spine", "runtime", ""},
 		{"runtime", module + "hal/haltest", "for tests"},
+		{"runtime/brain", module + "runtime/guest", "for tests"},
+		{"runtime/guest/init", module + "runtime/guest", ""},
 		{"boards", module + "hal", "facts about boards"},
 		{"runtime/web", "go.etcd.io/bbolt", "belongs to storage/bolt"},
 		{"runtime", "github.com/nobody/nothing", "does not know"},

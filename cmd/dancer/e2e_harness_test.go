@@ -28,8 +28,12 @@ import (
 // signals, a pseudo-terminal as the serial port, HTTP. Nothing in them looks
 // inside the program.
 
-// buildOnce builds bin/dancer-e2e, the way `make build` does.
+// buildOnce builds bin/dancer-e2e, the way `make build` does, or takes what
+// DANCER_BINARY names: a guest has no compiler.
 var buildOnce = sync.OnceValues(func() (string, error) {
+	if binary := os.Getenv(envBinary); binary != "" {
+		return binary, nil
+	}
 	binary, err := filepath.Abs("../../bin/dancer-e2e")
 	if err != nil {
 		return "", err
@@ -244,6 +248,7 @@ type event struct {
 	Why       string          `json:"why"`
 	State     string          `json:"state"`
 	Starts    int             `json:"starts"`
+	JumpNS    int64           `json:"jump_ns"`
 	ID        string          `json:"id"`
 	MarkerID  string          `json:"marker_id"`
 	Tier      int             `json:"tier"`

@@ -30,7 +30,8 @@ type archive struct {
 	state     storage.Repository[questionState]
 	// calibration is a record of its own beside the question's, in one table.
 	calibration storage.Repository[calibrationState]
-	lost        atomic.Uint64 // records that could not be stored
+	wallClock   storage.Repository[wallClockState] // the same
+	lost        atomic.Uint64                      // records that could not be stored
 	log         *slog.Logger
 }
 
@@ -64,6 +65,7 @@ func openArchive(dir string, log *slog.Logger) (*archive, error) {
 		state:     storage.NewRepository[questionState](store, storage.TableState, storage.KindState),
 
 		calibration: storage.NewRepository[calibrationState](store, storage.TableState, storage.KindState),
+		wallClock:   storage.NewRepository[wallClockState](store, storage.TableState, storage.KindState),
 	}, nil
 }
 
@@ -107,4 +109,19 @@ func (a *archive) note(err error) error {
 		a.lost.Add(1)
 	}
 	return err
+}
+
+// newestIDs are the newest ids of this robot's making that are stored: of its
+// decisions, its questions and what waits to be sent.
+func (a *archive) newestIDs() (ids []string) {
+	for _, table := range []string{storage.TableDecisions, storage.TableEscalations, storage.TableOutbox} {
+		err := a.store.Newest(table, 1, func(id string, _ []byte) error {
+			ids = append(ids, id)
+			return nil
+		})
+		if err != nil {
+			a.log.Warn("read the newest id", "table", table, "error", err)
+		}
+	}
+	return ids
 }

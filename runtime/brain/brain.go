@@ -130,6 +130,9 @@ func Run(ctx context.Context, c Config) error {
 	}
 	b.alive()
 	b.archive = archive
+	for _, id := range archive.newestIDs() {
+		b.ids.After(id)
+	}
 	b.question = b.restoreQuestion()
 	b.calibrator, b.modelError = b.restoreCalibration(), dancer.NewModelError(b.manual)
 	b.recorder = b.newRecorder(c.DataDir, recordPath)
@@ -170,6 +173,7 @@ func (b *brain) run(ctx context.Context, events io.Writer) error {
 	g.run("post", b.post)
 	g.run("publish", b.publish)
 	g.run("markers", b.markers.run)
+	g.run("wall clock", b.watchWallClock)
 	g.optional("page", b.page.run, b.log)
 	g.optional("a smaller memory", b.giveBack, b.log)
 	if b.mail.client != nil {
@@ -222,7 +226,7 @@ func (b *brain) tell(kind string, body any) {
 // network.
 func toldToConductor(kind string) bool {
 	switch kind {
-	case kindReflex, kindLatch, kindLease, kindMode, kindMarker, kindPort, kindBrain, kindSignal, kindModel, kindRestart:
+	case kindReflex, kindLatch, kindLease, kindMode, kindMarker, kindPort, kindBrain, kindSignal, kindModel, kindRestart, kindClock:
 		return true
 	}
 	return false

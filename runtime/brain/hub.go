@@ -25,6 +25,7 @@ const (
 	kindBrain      = "brain"
 	kindModel      = "model"
 	kindRestart    = "restart"
+	kindClock      = "clock"
 )
 
 // hubQueue bounds what one slow reader may leave unread: at ten decisions a

@@ -57,7 +57,7 @@ func recordedEvents() []record.Event {
 		{Kind: kindOutput, Body: outputEvent{}}, {Kind: kindLease, Body: leaseEvent{}}, {Kind: kindMode, Body: modeEvent{}},
 		{Kind: kindOverrun, Body: overrunEvent{}}, {Kind: kindPort, Body: portEvent{}}, {Kind: kindBrain, Body: brainEvent{}},
 		{Kind: kindMarker, Body: swarm.DecisionMarker{}}, {Kind: kindEscalation, Body: mesh.Escalation{}},
-		{Kind: kindModel, Body: modelEvent{}}, {Kind: kindRestart, Body: restartEvent{}},
+		{Kind: kindModel, Body: modelEvent{}}, {Kind: kindRestart, Body: restartEvent{}}, {Kind: kindClock, Body: clockEvent{}},
 	}
 	for i := range events {
 		events[i].Soon = isReason(events[i].Kind)

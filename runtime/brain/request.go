@@ -23,7 +23,7 @@ type requests struct {
 }
 
 func newRequests(ends *link.Ends) *requests {
-	return &requests{ends: ends, next: uint64(time.Now().UnixNano()), waiting: map[uint64]chan link.Event{}}
+	return &requests{ends: ends, next: uint64(link.Now()), waiting: map[uint64]chan link.Event{}}
 }
 
 // ask hands a request to the spine and gives its answer: nil when it is done.

@@ -104,6 +104,9 @@ func (s *service) openStore(context.Context) (err error) {
 	for _, note := range s.store.Notes() {
 		s.log.Warn("data folder repaired", "note", note)
 	}
+	for _, id := range s.store.Outbox().IDs() {
+		s.ids.After(id)
+	}
 	s.questions = storage.NewRepository[core.Question](s.store, storage.TableEscalations, storage.KindEscalation)
 	return nil
 }

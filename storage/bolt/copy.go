@@ -15,11 +15,7 @@ import (
 func (s *Store) keepCopy() {
 	defer s.joined.Done()
 	for {
-		wait := time.Duration(0)
-		if info, err := os.Stat(copyOf(s.path)); err == nil {
-			wait = copyAge - time.Since(info.ModTime())
-		}
-		timer := time.NewTimer(max(wait, 0))
+		timer := time.NewTimer(copyDue(copyOf(s.path), time.Now()))
 		select {
 		case <-timer.C:
 			if err := s.Copy(); err != nil {
@@ -33,6 +29,21 @@ func (s *Store) keepCopy() {
 			return
 		}
 	}
+}
+
+// copyDue is how long the copy is good for. Its age is the wall clock's, and one
+// from the future says that the clock was set back: what it is good for is not
+// known, so it is renewed.
+func copyDue(path string, now time.Time) time.Duration {
+	info, err := os.Stat(path)
+	if err != nil {
+		return 0
+	}
+	age := now.Sub(info.ModTime())
+	if age < -time.Minute {
+		return 0
+	}
+	return min(max(copyAge-age, 0), copyAge)
 }
 
 // pause waits and says whether the store is still open.

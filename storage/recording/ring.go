@@ -1,12 +1,14 @@
 package recording
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -44,6 +46,7 @@ type Ring struct {
 	current *File
 	from    time.Duration // start of the current file
 	part    int
+	file    int      // number of the next file; the names end with it
 	seal    *seal    // the newest, while it may still grow
 	seals   []string // folders of all that are kept, the oldest first
 	number  uint64   // of the newest
@@ -69,7 +72,7 @@ func OpenRing(o RingOptions, now time.Duration) (*Ring, error) {
 			return nil, fmt.Errorf("open recordings: %w", err)
 		}
 	}
-	entries, err := os.ReadDir(o.Folder) // sorted by name, which begins with the time
+	entries, err := os.ReadDir(o.Folder)
 	if err != nil {
 		return nil, fmt.Errorf("open recordings: %w", err)
 	}
@@ -77,8 +80,11 @@ func OpenRing(o RingOptions, now time.Duration) (*Ring, error) {
 		info, err := e.Info()
 		if err == nil && info.Mode().IsRegular() && strings.HasSuffix(e.Name(), extension) {
 			r.done = append(r.done, piece{filepath.Join(o.Folder, e.Name()), info.Size(), now})
+			r.file = max(r.file, fileNumber(e.Name())+1)
 		}
 	}
+	// By their numbers, not by their times: the wall's clock can be set back.
+	slices.SortStableFunc(r.done, func(a, b piece) int { return cmp.Compare(fileNumber(a.path), fileNumber(b.path)) })
 	if err := r.findSeals(); err != nil {
 		return nil, err
 	}
@@ -114,13 +120,14 @@ func (r *Ring) Turn(now time.Duration) error {
 	if err := os.MkdirAll(r.o.Folder, 0o700); err != nil { // somebody may have deleted it
 		return fmt.Errorf("open recordings: %w", err)
 	}
-	path := filepath.Join(r.o.Folder, fmt.Sprintf("%s-%05d%s", stamp(r.o.Wall()), r.part%100000, extension))
+	path := filepath.Join(r.o.Folder, fmt.Sprintf("%s-%05d%s", stamp(r.o.Wall()), r.file, extension))
 	file, err := r.o.Create(path, r.part)
 	if err != nil {
 		return err
 	}
 	r.current, r.from = file, now
 	r.part++
+	r.file++
 	if r.seal != nil && !r.seal.over { // it was made while nothing could be written
 		r.seal.until = path
 		return r.seal.add(path)
@@ -131,6 +138,16 @@ func (r *Ring) Turn(now time.Duration) error {
 // stamp is a moment as it begins the name of a file: sorted as text, and fit for
 // every file system.
 func stamp(at time.Time) string { return at.UTC().Format("20060102T150405.000Z") }
+
+// fileNumber is the number that a file's name ends with, 0 where it has none.
+func fileNumber(path string) int {
+	name := strings.TrimSuffix(filepath.Base(path), extension)
+	number, err := strconv.Atoi(name[strings.LastIndexByte(name, '-')+1:])
+	if err != nil {
+		return 0
+	}
+	return max(0, number)
+}
 
 // end completes the current file.
 func (r *Ring) end(now time.Duration) error {

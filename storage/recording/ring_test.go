@@ -172,6 +172,46 @@ func TestRingGoesOn(t *testing.T) {
 	}
 }
 
+// TestRingOfAClockSetBack: which file is the oldest does not hang on the wall's
+// clock. Every run finds it set back by an hour; what must go for lack of room is
+// of the first run, whose files have the highest times.
+func TestRingOfAClockSetBack(t *testing.T) {
+	const limit = 200_000
+	folder := t.TempDir()
+	var first, newest []string
+	for run := range 4 {
+		g := newRing(t, folder, limit)
+		back := time.Duration(run) * time.Hour
+		g.o.Wall = func() time.Time { return testHeader.Wall.Add(g.now - back) }
+		before := g.files("recent")
+		g.run(50*time.Second, 1000)
+		if err := g.Close(g.now); err != nil {
+			t.Fatal(err)
+		}
+		newest = nil
+		for _, name := range g.files("recent") {
+			if !slices.Contains(before, name) {
+				newest = append(newest, name)
+			}
+		}
+		if run == 0 {
+			first = newest
+		}
+	}
+	g := newRing(t, folder, limit)
+	g.o.Wall = func() time.Time { return testHeader.Wall.Add(g.now - 4*time.Hour) }
+	g.run(100*time.Second, 1000)
+	left := g.files("recent")
+	for _, name := range first {
+		if slices.Contains(left, name) {
+			t.Errorf("%s of the first run is still there: %v", name, left)
+		}
+	}
+	if last := newest[len(newest)-1]; !slices.Contains(left, last) {
+		t.Errorf("%s, the last file of the run before, is gone: %v", last, left)
+	}
+}
+
 func TestSealKeepsWhatTheRingDeletes(t *testing.T) {
 	g := newRing(t, t.TempDir(), 1<<30)
 	g.run(12*time.Minute, 10)

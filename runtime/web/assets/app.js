@@ -38,7 +38,7 @@ function connect() {
   on("agent", (e) => e.data ? state.agents.set(`${e.data.cell}/${e.data.name}`, e.data) : forget(e.agent));
   on("escalation", (e) => takeQuestion(e.data));
   on("ruling", (e) => state.rulings.set(e.data.id, e.data));
-  for (const kind of ["reflex", "latch", "mode", "lease", "overrun", "marker", "model", "brain", "port", "restart", "request", "event"]) on(kind, takeActivity);
+  for (const kind of ["reflex", "latch", "mode", "lease", "overrun", "marker", "model", "brain", "port", "restart", "clock", "request", "event"]) on(kind, takeActivity);
   source.onopen = () => { retry = 1000; };
   source.onerror = () => {
     live("lost");

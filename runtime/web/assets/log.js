@@ -44,7 +44,7 @@ function endLine(q) {
 }
 
 // shown are the kinds that a person wants to follow; the rest would bury them.
-const shown = new Set(["reflex", "latch", "mode", "lease", "overrun", "marker", "model", "brain", "port", "restart", "request"]);
+const shown = new Set(["reflex", "latch", "mode", "lease", "overrun", "marker", "model", "brain", "port", "restart", "clock", "request"]);
 
 export function worth(event) {
   return shown.has(event.kind);

@@ -1,0 +1,209 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"dancer/runtime/guest"
+)
+
+// lineRobot is a robot on real GPIO lines of a guest, seen from outside of its
+// machine: a bumper, a motor and a brake.
+type lineRobot struct {
+	*testing.T
+	m    *guest.Machine
+	pid  int
+	runs int // so far, each with files of its own
+}
+
+// Lines of the guest's controller.
+const (
+	bumperLine = 0
+	motorLine  = 1
+	brakeLine  = 2
+)
+
+const lineWiring = `robot: line-bot
+board: linux
+manual: manual.yaml
+signals:
+  bumper: {pin: gpiochip0/0, active: high}
+outputs:
+  motor: {pin: gpiochip0/1, safe: 0}
+  brake: {pin: gpiochip0/2, safe: 1}
+lease: {expires_after: 300ms, stop: 1}
+listen: "off"
+mesh: {off: true}
+conductor: {broker: off}
+`
+
+const lineManual = `values:
+  - {name: human_safety, floor: 5}
+  - {name: task}
+reflexes:
+  - {name: protective-stop, when: "bumper", set: {motor: 0, brake: 1}, stop: 1}
+model:
+  step: 100ms
+  horizon: 300ms
+impact:
+  human_safety: "10 - (bumper ? 6 : 0) * motor"
+  task: "10 * motor"
+actions:
+  - {name: patrol, set: {motor: 1, brake: 0}}
+  - {name: halt, set: {motor: 0, brake: 1}, fallback: true}
+escalation: {hold: halt, deadline: 5m, on_timeout: halt}
+`
+
+// path of a file of the present run in the guest.
+func (r *lineRobot) path(name string) string { return fmt.Sprintf("/tmp/%s-%d", name, r.runs) }
+
+// patience is for a machine that runs other tests as well; nothing is measured by
+// it.
+const patience = 10 * time.Minute
+
+// bootLineRobot boots a guest with the robot's files.
+func bootLineRobot(t *testing.T, c guest.Config, extra string) *lineRobot {
+	t.Helper()
+	c.Lines = true
+	c.Files = append(c.Files,
+		guest.File{Path: "/robot/robot.yaml", Data: []byte(lineWiring + extra), Mode: 0o644},
+		guest.File{Path: "/robot/manual.yaml", Data: []byte(lineManual), Mode: 0o644})
+	r := &lineRobot{T: t, m: bootGuest(t, c)}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("the robot's log: %s", tail(r.log()))
+		}
+	})
+	return r
+}
+
+func (r *lineRobot) must(err error) {
+	r.Helper()
+	if err != nil {
+		r.Fatal(err)
+	}
+}
+
+// run starts the robot and its motor.
+func (r *lineRobot) run() {
+	r.Helper()
+	var err error
+	r.runs++
+	r.pid, err = r.m.Start(guest.Program{
+		Arguments: []string{guestDancer, "run", "/robot/robot.yaml", "--data", "/tmp/data", "--events", r.path("events")},
+		Output:    r.path("log"),
+	})
+	r.must(err)
+	r.until("the reflexes are armed", func() bool { return strings.Contains(r.log(), "reflexes armed") })
+	r.operator("start")
+	r.must(r.m.Lines.Await(motorLine, true, patience))
+}
+
+// operator gives ` + "`dancer start`" + ` and the like.
+func (r *lineRobot) operator(do string) {
+	r.Helper()
+	pid, err := r.m.Start(guest.Program{Arguments: []string{guestDancer, do, "line-bot"}, Output: "/tmp/operator"})
+	r.must(err)
+	if ending := r.wait(pid); ending.Code != 0 {
+		said, _ := r.m.ReadFile("/tmp/operator")
+		r.Fatalf("dancer %s: %+v %s", do, ending, said)
+	}
+}
+
+func (r *lineRobot) wait(pid int) guest.Ending {
+	r.Helper()
+	ctx, cancel := context.WithTimeout(r.Context(), patience)
+	defer cancel()
+	ending, err := r.m.Wait(ctx, pid, 24*time.Hour)
+	r.must(err)
+	return ending
+}
+
+// until polls for what the guest will do.
+func (r *lineRobot) until(what string, ready func() bool) {
+	r.Helper()
+	for end := time.Now().Add(patience); !ready(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(end) {
+			r.Fatalf("waited %v in vain: %s", patience, what)
+		}
+	}
+}
+
+// log is what the robot has said so far; "" while its file is not there.
+func (r *lineRobot) log() string {
+	said, _ := r.m.ReadAll(r.path("log"))
+	return string(said)
+}
+
+// reflexes gives the times from the edge's time stamp, which is the kernel's, to
+// the output's write, of all reflexes that have fired.
+func (r *lineRobot) reflexes() (all []time.Duration, clocks time.Duration) {
+	r.Helper()
+	text, err := r.m.ReadAll(r.path("events"))
+	r.must(err)
+	for line := range bytes.Lines(text) {
+		var e event
+		if !bytes.HasSuffix(line, []byte("\n")) {
+			break // still being written
+		}
+		r.must(json.Unmarshal(line, &e))
+		switch {
+		case e.Kind == "reflex" && e.Active:
+			all = append(all, time.Duration(e.LatencyNS))
+		case e.Kind == "clock":
+			clocks += time.Duration(e.JumpNS)
+		}
+	}
+	return all, clocks
+}
+
+// TestGuestEdgeAfterJump drives a GPIO line from outside of the machine right
+// after its wall clock was set: the kernel stamps the edge, and the output follows
+// within a millisecond of that.
+func TestGuestEdgeAfterJump(t *testing.T) {
+	r := bootLineRobot(t, guest.Config{Time: guest.InstructionTime}, "")
+	r.run()
+	edges := 0
+	for range clockRounds {
+		for _, jumps := range clockJumps {
+			sum := time.Duration(0)
+			for _, by := range jumps {
+				_, err := r.m.SetClock(by)
+				r.must(err)
+				sum += by
+			}
+			r.must(r.m.Lines.Drive(bumperLine, true))
+			r.must(r.m.Lines.Await(motorLine, false, patience))
+			r.must(r.m.Lines.Await(brakeLine, true, patience))
+			edges++
+			r.must(r.m.Lines.Drive(bumperLine, false))
+			r.must(r.m.Lines.Await(motorLine, true, patience))
+			_, err := r.m.SetClock(-sum)
+			r.must(err)
+		}
+	}
+	var all []time.Duration
+	r.until("every reflex is told", func() bool { all, _ = r.reflexes(); return len(all) >= edges })
+	t.Logf("from the kernel's time stamp of the edge to the output's write, right after a jump: %s", spread(all))
+	if len(all) != edges {
+		t.Errorf("%d reflexes were told for %d edges", len(all), edges)
+	}
+	for i, took := range all {
+		if took > reflexWithin {
+			t.Errorf("edge %d: the output was written %v after it", i, took)
+		}
+	}
+	if log := r.log(); strings.Contains(log, `"lease":"expired"`) {
+		t.Error("the lease expired")
+	}
+	r.must(r.m.Signal(r.pid, syscall.SIGTERM))
+	if ending := r.wait(r.pid); ending.Code != 0 {
+		t.Errorf("the robot ended with %+v", ending)
+	}
+}

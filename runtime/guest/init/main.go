@@ -1,0 +1,118 @@
+// Command init is the first process of a guest of package guest: it mounts what
+// programs expect, greets, and carries out what the test asks. The guest ends when
+// it ends.
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net/rpc"
+	"net/rpc/jsonrpc"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"dancer/runtime/guest"
+)
+
+func main() {
+	if os.Getpid() != 1 {
+		fmt.Fprintln(os.Stderr, "init: this is the first process of a test's guest: make test-kernel")
+		os.Exit(2)
+	}
+	if err := serve(); err != nil {
+		fmt.Fprintln(os.Stderr, "init:", err)
+	}
+	unix.Sync()
+	_ = unix.Reboot(unix.LINUX_REBOOT_CMD_POWER_OFF) // nothing is left to be told
+}
+
+// serve makes the guest ready and serves the test until the port closes.
+func serve() error {
+	if err := errors.Join(mountAll(), linkUp("lo"), unix.Sethostname([]byte("guest"))); err != nil {
+		return err
+	}
+	port, err := openPort(guest.Port)
+	if err != nil {
+		return err
+	}
+	var name unix.Utsname
+	if err := unix.Uname(&name); err != nil {
+		return err
+	}
+	// On a line of its own, also after a reset in the middle of an answer.
+	if _, err := fmt.Fprintf(port, "\n%s%s\n", guest.Greeting, unix.ByteSliceToString(name.Release[:])); err != nil {
+		return err
+	}
+	s := &service{endings: map[int]guest.Ending{}, changed: make(chan struct{})}
+	go s.reap()
+	server := rpc.NewServer()
+	if err := server.RegisterName(guest.ServiceName, s); err != nil {
+		return err
+	}
+	server.ServeCodec(jsonrpc.NewServerCodec(port))
+	return nil
+}
+
+// mountAll mounts what the kernel offers and folders to write to.
+func mountAll() error {
+	for _, m := range []struct{ kind, at, options string }{
+		{"proc", "/proc", ""},
+		{"sysfs", "/sys", ""},
+		{"devtmpfs", "/dev", ""},
+		{"devpts", "/dev/pts", "ptmxmode=666"},
+		{"tmpfs", "/dev/shm", ""},
+		{"tmpfs", "/run", ""},
+		{"tmpfs", "/tmp", ""},
+		{"cgroup2", "/sys/fs/cgroup", ""},
+		{"debugfs", "/sys/kernel/debug", ""},
+	} {
+		if err := os.MkdirAll(m.at, 0o755); err != nil {
+			return err
+		}
+		if err := unix.Mount(m.kind, m.at, m.kind, 0, m.options); err != nil {
+			return fmt.Errorf("mount %s: %w", m.at, err)
+		}
+	}
+	return nil
+}
+
+// linkUp brings a network interface up.
+func linkUp(name string) error {
+	socket, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(socket)
+	request, err := unix.NewIfreq(name)
+	if err != nil {
+		return err
+	}
+	request.SetUint16(unix.IFF_UP | unix.IFF_RUNNING)
+	if err := unix.IoctlIfreq(socket, unix.SIOCSIFFLAGS, request); err != nil {
+		return fmt.Errorf("bring %s up: %w", name, err)
+	}
+	return nil
+}
+
+// openPort opens the virtio port of a name; the kernel may need a moment to find
+// it.
+func openPort(name string) (*os.File, error) {
+	for range 100 {
+		ports, err := filepath.Glob("/sys/class/virtio-ports/*/name")
+		if err != nil {
+			return nil, err
+		}
+		for _, path := range ports {
+			text, err := os.ReadFile(path)
+			if err == nil && strings.TrimSpace(string(text)) == name {
+				return os.OpenFile("/dev/"+filepath.Base(filepath.Dir(path)), os.O_RDWR, 0)
+			}
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	return nil, fmt.Errorf("there is no virtio port %s", name)
+}

@@ -1,0 +1,135 @@
+package guest
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"slices"
+	"strings"
+)
+
+// File is one file of the guest.
+type File struct {
+	Path string      // in the guest, absolute
+	From string      // a file of this machine to copy, or
+	Data []byte      // its content
+	Mode os.FileMode // permissions; 0: 0o755
+}
+
+// Kinds of files in the mode of a cpio header (inode(7)).
+const (
+	modeFolder  = 0o040000
+	modeDevice  = 0o020000 // of characters
+	modeRegular = 0o100000
+)
+
+// console is the device on which the first process's standard streams are opened
+// before it can mount anything: major 5, minor 1 (kernel: admin-guide/devices.txt).
+const console = "dev/console"
+
+// writeInitramfs writes files as a cpio archive in the format that the kernel
+// unpacks, "newc" (kernel: driver-api/early-userspace/buffer-format.rst). Folders
+// above a file are made, and /dev/console.
+func writeInitramfs(to io.Writer, files []File) error {
+	w := &cpio{out: bufio.NewWriterSize(to, 1<<20), folders: map[string]bool{}}
+	w.above(console)
+	w.header(console, modeDevice|0o600, 0, 5, 1)
+	for _, f := range files {
+		w.file(f)
+	}
+	w.header("TRAILER!!!", 0, 0, 0, 0)
+	if w.err == nil {
+		w.err = w.out.Flush()
+	}
+	if w.err != nil {
+		return fmt.Errorf("write initramfs: %w", w.err)
+	}
+	return nil
+}
+
+// cpio keeps the first error; what follows it does nothing.
+type cpio struct {
+	out     *bufio.Writer
+	inode   int
+	folders map[string]bool
+	err     error
+}
+
+// header begins an entry: six digits of a magic number, then 13 fields of eight
+// hexadecimal digits, then the name. Header with name and data are padded to four
+// bytes each.
+func (w *cpio) header(name string, mode uint32, size int64, major, minor int) {
+	if w.err != nil {
+		return
+	}
+	if size < 0 || size >= 1<<32 {
+		w.err = fmt.Errorf("%s has %d bytes: the format holds less than 4 GiB", name, size)
+		return
+	}
+	w.inode++
+	h := fmt.Sprintf("070701%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%s\x00",
+		w.inode, mode, 0, 0, 1, 0, size, 0, 0, major, minor, len(name)+1, 0, name)
+	w.write([]byte(h))
+	w.pad(int64(len(h)))
+}
+
+func (w *cpio) write(b []byte) {
+	if w.err == nil {
+		_, w.err = w.out.Write(b)
+	}
+}
+
+func (w *cpio) pad(length int64) { w.write(make([]byte, (4-length%4)%4)) }
+
+// above makes the folders that a file needs.
+func (w *cpio) above(name string) {
+	var missing []string
+	for folder := path.Dir(name); folder != "." && folder != "/" && !w.folders[folder]; folder = path.Dir(folder) {
+		w.folders[folder] = true
+		missing = append(missing, folder)
+	}
+	slices.Reverse(missing)
+	for _, folder := range missing {
+		w.header(folder, modeFolder|0o755, 0, 0, 0)
+	}
+}
+
+func (w *cpio) file(f File) {
+	if w.err != nil {
+		return
+	}
+	name := strings.TrimPrefix(path.Clean(f.Path), "/")
+	w.above(name)
+	mode := uint32(f.Mode.Perm())
+	if mode == 0 {
+		mode = 0o755
+	}
+	if f.From == "" {
+		w.header(name, modeRegular|mode, int64(len(f.Data)), 0, 0)
+		w.write(f.Data)
+		w.pad(int64(len(f.Data)))
+		return
+	}
+	w.copy(name, f.From, mode)
+}
+
+func (w *cpio) copy(name, from string, mode uint32) {
+	in, err := os.Open(from)
+	if err != nil {
+		w.err = err
+		return
+	}
+	defer in.Close()
+	info, err := in.Stat()
+	if err != nil {
+		w.err = err
+		return
+	}
+	w.header(name, modeRegular|mode, info.Size(), 0, 0)
+	if w.err == nil {
+		_, w.err = io.CopyN(w.out, in, info.Size())
+	}
+	w.pad(info.Size())
+}
