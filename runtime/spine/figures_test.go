@@ -211,6 +211,9 @@ func (f *figures) run(p placement, cfg measureConfig) measurement {
 	if err != nil {
 		f.t.Fatal(err)
 	}
+	if m.Refused != "" {
+		f.t.Errorf("a figure without privilege: %s", m.Refused)
+	}
 	return m
 }
 

@@ -48,6 +48,7 @@ type edge struct{ Begin, Sent, Read, Written, End, Waited int64 }
 type measurement struct {
 	Count               int
 	P50, P99, P999, Max time.Duration
+	Refused             string    // what the source of the edges had to do without, such as its priority
 	Subject             *Measured // what runMeasured tells
 	Edges               []edge
 }
@@ -144,7 +145,7 @@ func measure(cfg *measureConfig) (measurement, error) {
 	if err != nil {
 		_ = cmd.Process.Signal(syscall.SIGTERM)
 	}
-	if werr := cmd.Wait(); err == nil && werr != nil || err != nil && told.Len() > 0 {
+	if werr := cmd.Wait(); werr != nil {
 		err = errors.Join(err, fmt.Errorf("subject: %w: %s", werr, bytes.TrimSpace(told.Bytes())))
 	}
 	m.Subject = lastReport(told.Bytes())
@@ -188,9 +189,11 @@ func drive(cfg *measureConfig, edges, answers, stamped *os.File) (measurement, e
 	if stamped != nil {
 		cmd.ExtraFiles = append(cmd.ExtraFiles, stamped)
 	}
-	if out, err := cmd.CombinedOutput(); err != nil || len(out) > 0 {
+	out, err := cmd.CombinedOutput()
+	if err != nil {
 		return m, fmt.Errorf("source of the edges: %w: %s", err, out)
 	}
+	m.Refused = string(out)
 	if m.Edges, err = readEdges(results); err != nil {
 		return m, err
 	}
