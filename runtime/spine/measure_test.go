@@ -51,8 +51,8 @@ func TestMeasureLatency(t *testing.T) {
 	if m.Subject == nil || m.Subject.Report.Frames != 600 || m.Subject.Report.Fired != 300 {
 		t.Fatalf("subject %+v", m.Subject)
 	}
-	// Go makes a thread now and then, which is seven objects.
-	if m.Subject.Allocations > 50 || m.Subject.Collections != 0 {
+	// Go makes threads, of seven objects each; a loop that allocates makes 500 at least.
+	if m.Subject.Allocations > 250 || m.Subject.Collections != 0 {
 		t.Errorf("%d allocations and %d collections in 550 edges", m.Subject.Allocations, m.Subject.Collections)
 	}
 	t.Logf("p50 %v p99 %v p99.9 %v max %v, real time %v", m.P50, m.P99, m.P999, m.Max, m.Subject.Report.RealTime)
