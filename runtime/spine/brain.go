@@ -55,6 +55,7 @@ type supervisor struct {
 // returns when the brain's process is gone.
 func (s *supervisor) run(ctx context.Context) {
 	runtime.LockOSThread() // never unlocked: the thread ends with this goroutine
+	leaveRealTime(s.log)
 	s.preferBrain()
 	wait, strikes := s.patience.first, 0
 	for generation := uint64(1); ctx.Err() == nil; generation++ {

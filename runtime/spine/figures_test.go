@@ -188,9 +188,13 @@ func (f *figures) together() {
 
 // loop measures the loop in C.
 func (f *figures) loop(p placement) quantiles {
-	return f.run(p, measureConfig{Beside: f.beside(), Subject: func() *exec.Cmd {
+	return f.run(p, measureConfig{Beside: f.beside(), Subject: f.loopCommand(p)}).quantiles()
+}
+
+func (f *figures) loopCommand(p placement) func() *exec.Cmd {
+	return func() *exec.Cmd {
 		return exec.Command("taskset", "-c", strconv.Itoa(p.loop), f.probe, "loop", "-", "-")
-	}}).quantiles()
+	}
 }
 
 // spine measures one of our own programs. strict: it must not allocate.

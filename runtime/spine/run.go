@@ -314,6 +314,9 @@ func (r *running) runLoop(started chan struct{}) (err error) {
 	if r.cfg.Dedicated {
 		r.loop.core.status.RealTime = madeRealTime(r.cfg.Log)
 	}
+	if r.loop.core.status.RealTime {
+		defer raiseHelpers(r.cfg.Log)()
+	}
 	if r.cfg.BrainCommand != nil {
 		p := defaultPatience()
 		if r.cfg.patience != nil {

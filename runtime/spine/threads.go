@@ -1,0 +1,76 @@
+package spine
+
+import (
+	"fmt"
+	"log/slog"
+	"os"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+)
+
+// raiseHelpers gives the loop's priority to every other thread of the process, and
+// so to those that Go makes from them later; the supervisor's leaves it again. It
+// gives the way back.
+//
+// Go's scheduler needs them: its watcher asks the loop to give way every 10 ms (it
+// never yields by itself), and then another thread must hand its turn back; a
+// thread that holds one of the runtime's short locks must get on for the loop to go
+// on. At normal priority these threads wait for a processor like anything else:
+// the loop was 2 to 90 ms late up to several times a second on a busy machine.
+// Below the loop they would not get on at all on the loop's own processor, because
+// the runtime spins for such a lock, with sched_yield, which yields to equals only.
+//
+// Beside the loop there are only the keeper, the opener and what the runtime itself
+// does, all of them short and bounded.
+func raiseHelpers(log *slog.Logger) (undo func()) {
+	attributes := realTimeAttributes()
+	attributes.Flags = 0 // threads that come from them are helpers, too
+	self := unix.Gettid()
+	if err := eachThread(func(tid int) error {
+		if tid == self {
+			return nil
+		}
+		return unix.SchedSetAttr(tid, attributes, 0)
+	}); err != nil {
+		log.Warn("helper threads have no real-time priority: reflexes can be late on a busy machine", "cause", err)
+	}
+	return func() {
+		_ = eachThread(func(tid int) error { return unix.SchedSetAttr(tid, ordinaryAttributes(), 0) }) // less is always permitted
+	}
+}
+
+// leaveRealTime makes the calling thread, and the processes that come from it,
+// ordinary ones.
+func leaveRealTime(log *slog.Logger) {
+	attributes, err := unix.SchedGetAttr(0, 0)
+	if err == nil && attributes.Policy == unix.SCHED_FIFO {
+		err = unix.SchedSetAttr(0, ordinaryAttributes(), 0)
+	}
+	if err != nil {
+		log.Error("the brain's thread keeps a real-time priority", "cause", err)
+	}
+}
+
+func ordinaryAttributes() *unix.SchedAttr {
+	return &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_NORMAL}
+}
+
+// eachThread does something with each thread of this process. One that ends
+// meanwhile is left out.
+func eachThread(do func(tid int) error) error {
+	entries, err := os.ReadDir("/proc/self/task")
+	if err != nil {
+		return fmt.Errorf("list threads: %w", err)
+	}
+	for _, e := range entries {
+		tid, err := strconv.Atoi(e.Name())
+		if err != nil {
+			continue
+		}
+		if err := do(tid); err != nil && err != unix.ESRCH {
+			return fmt.Errorf("set priority of thread %d: %w", tid, err)
+		}
+	}
+	return nil
+}
