@@ -7,7 +7,7 @@ CROSS    = linux-arm64 linux-armv7 linux-armv6 linux-amd64
 # On two cores the end-to-end tests need them for the program they drive.
 TEST     = go test -p 2 -timeout 15m
 
-.PHONY: help demo build test race fuzz lint check-tidy bench bench-spine cross soak screenshot ci clean
+.PHONY: help demo build test race fuzz lint check-tidy bench bench-spine bench-program cross soak screenshot ci clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,12 +42,16 @@ bench: ## figures of docs/benchmarks.md that need one process, and the same rule
 	go test -p 1 -run '^$$' -bench . -benchmem ./...
 	go -C tools/peers test -p 1 -bench . -benchmem .
 
-bench-spine: ## figures of docs/benchmarks.md that need the real program (8 min, quiet machine, root)
-	DANCER_FIGURES=1 go test -p 1 -count=1 -timeout 30m -v -run TestFigures ./runtime/spine ./cmd/dancer
+bench-spine: ## the reflex beside the same loop in C, idle and busy (13 min, quiet machine, root, gcc, rt-tests)
+	DANCER_FIGURES=$(or $(DANCER_FIGURES),1) go test -count=1 -timeout 90m -v -run TestFigures ./runtime/spine
+
+bench-program: ## figures of docs/benchmarks.md that need the whole program (8 min, the same)
+	DANCER_FIGURES=$(or $(DANCER_FIGURES),1) go test -count=1 -timeout 90m -v -run TestFigures ./cmd/dancer
 
 cross: $(CROSS:%=dist/dancer-%) ## static binaries for the boards, in dist/
 
-soak: ## the end-to-end tests and a recording at full length, 10 million evaluations over intervals (8 minutes)
+soak: ## a million cycles of the spine (root), the end-to-end tests and a recording at full length (17 minutes)
+	DANCER_SOAK=1 go test -count=1 -timeout 60m -v -run 'TestSoakCycles' ./runtime/spine
 	DANCER_EVALUATIONS=10000000 go test -count=1 -timeout 30m -v -run 'ContainsPoints' ./reflex/program
 	DANCER_SOAK=1 go test -count=1 -timeout 90m -v -run 'TestEndToEnd' ./cmd/dancer
 	DANCER_SOAK=1 go test -count=1 -timeout 30m -v -run 'TestRecordingReplays' ./runtime/brain
