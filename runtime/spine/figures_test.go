@@ -249,7 +249,7 @@ func (f *figures) wakeUp() quantiles {
 	spec.Wake = true
 	m := f.run(p, measureConfig{Subject: spec.command})
 	f.check(m.Subject, spec, true)
-	w := m.Subject.Report.WakeUp
+	w := m.Subject.WakeUp
 	return quantiles{w.P50, w.P99, w.P999, w.Most}
 }
 

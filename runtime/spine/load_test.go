@@ -19,7 +19,8 @@ const envHog = "DANCER_TEST_HOG"
 // How much the hogs take. The memory is less than a tenth of the machine's that
 // the figures are from; the file is written anew all the time.
 const (
-	hogBytes     = 2 << 30
+	hogParts     = 2 // of 1 GiB: one of 2 GiB is too long where int has 32 bits
+	hogBytes     = 1 << 30
 	hogFile      = 256 << 20
 	hogWrite     = 1 << 20
 	hogSyncAfter = 16 // writes
@@ -28,12 +29,15 @@ const (
 // hogMemory writes to all of its memory, over and over, a page after another in
 // an order that caches do not like.
 func hogMemory() error {
-	memory := make([]byte, hogBytes)
+	var memory [hogParts][]byte
+	for i := range memory {
+		memory[i] = make([]byte, hogBytes)
+	}
 	random := rand.New(rand.NewPCG(1, 1))
 	for {
-		at := int(random.Uint64N(hogBytes/4096)) * 4096
+		part, at := memory[random.IntN(hogParts)], random.IntN(hogBytes/4096)*4096
 		for i := range 4096 / 64 {
-			memory[at+64*i]++
+			part[at+64*i]++
 		}
 	}
 }

@@ -18,6 +18,7 @@ import (
 
 	"dancer/hal/serial"
 	"dancer/runtime/config"
+	"dancer/runtime/latency"
 	"dancer/runtime/link"
 )
 
@@ -79,6 +80,8 @@ type Measured struct {
 	Collections uint32 `json:"collections"` // garbage collections meanwhile
 	Faults      int64  `json:"faults"`      // page faults of the loop's thread meanwhile, major and minor
 	Decisions   uint64 `json:"decisions"`   // commands of the brain that came
+
+	WakeUp latency.Figures `json:"wake_up"` // of the loop meanwhile, from its own histogram
 }
 
 // runMeasured is the program under test of MeasureLatency: a whole spine whose
@@ -129,19 +132,22 @@ func runMeasured(spec measuredSpec) (Measured, error) {
 		run = runTogether
 	}
 	m := Measured{}
-	m.Report, m.Decisions, err = run(ctx, cfg)
+	m.Report, m.Decisions, err = run(ctx, cfg, pipes)
+	wakeUps := pipes.wakeLast.Since(&pipes.wakeFirst)
+	m.WakeUp = wakeUps.Figures()
 	m.Allocations, m.Collections = pipes.last.Mallocs-pipes.first.Mallocs, pipes.last.NumGC-pipes.first.NumGC
 	m.Faults = pipes.faultsLast - pipes.faultsFirst
 	return m, err
 }
 
 // runApart is Run, which also tells how many commands came.
-func runApart(ctx context.Context, cfg Config) (report Report, decisions uint64, err error) {
+func runApart(ctx context.Context, cfg Config, pipes *pipeStream) (report Report, decisions uint64, err error) {
 	cfg.Log = slog.New(slog.DiscardHandler)
 	r, err := open(&cfg)
 	if err != nil {
 		return report, 0, err
 	}
+	pipes.wakeUps = &r.loop.core.latencies.kinds[link.LatencyWakeUp]
 	report, err = r.run(ctx)
 	decisions = r.loop.core.lastDecision
 	return report, decisions, errors.Join(err, r.close())
@@ -159,6 +165,9 @@ type pipeStream struct {
 	last    runtime.MemStats // at the input's end
 
 	faultsFirst, faultsLast int64
+
+	wakeUps             *latency.Histogram // the loop's
+	wakeFirst, wakeLast latency.Histogram  // copies, of the same moments
 }
 
 func (s *pipeStream) prepare() error {
@@ -179,7 +188,7 @@ func (s *pipeStream) Read(b []byte) (int, error) {
 	case err != nil || n <= 0:
 		if !s.over {
 			s.over = true
-			s.faultsLast = faults()
+			s.faultsLast, s.wakeLast = faults(), *s.wakeUps
 			runtime.ReadMemStats(&s.last)
 			s.ended()
 		}
@@ -190,7 +199,8 @@ func (s *pipeStream) Read(b []byte) (int, error) {
 		s.settle()
 	case settled:
 		runtime.ReadMemStats(&s.first)
-		s.faultsFirst = faults()
+	case settled + 1: // what that took is nobody's figure
+		s.faultsFirst, s.wakeFirst = faults(), *s.wakeUps
 	}
 	return n, nil
 }

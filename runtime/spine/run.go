@@ -313,6 +313,7 @@ func (r *running) runLoop(started chan struct{}) (err error) {
 	}()
 	if r.cfg.Dedicated {
 		r.loop.core.status.RealTime = madeRealTime(r.cfg.Log)
+		refuseSignals()
 	}
 	if r.loop.core.status.RealTime {
 		defer raiseHelpers(r.cfg.Log)()

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"os"
 	"strconv"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -38,6 +39,19 @@ func raiseHelpers(log *slog.Logger) (undo func()) {
 	return func() {
 		_ = eachThread(func(tid int) error { return unix.SchedSetAttr(tid, ordinaryAttributes(), 0) }) // less is always permitted
 	}
+}
+
+// refuseSignals keeps Go's signals of preemption from the calling thread, which
+// must be locked and end with its goroutine. They cost it a few microseconds a
+// hundred times a second, and the handler reads tables of the program that nobody
+// else touches: page faults, from the disk where memory is short. The loop gives way
+// at its next function call all the same, and counts as giving way while it waits,
+// so that a collection need not wait for it.
+func refuseSignals() {
+	const bits, bit = int(unsafe.Sizeof(unix.Sigset_t{}.Val[0])) * 8, int(unix.SIGURG) - 1
+	var set unix.Sigset_t
+	set.Val[bit/bits] |= 1 << (bit % bits)
+	_ = unix.PthreadSigmask(unix.SIG_BLOCK, &set, nil) // the arguments are right
 }
 
 // leaveRealTime makes the calling thread, and the processes that come from it,

@@ -28,7 +28,7 @@ func giveBrainEnds(files []*os.File) error {
 // locked thread, the brain in goroutines. They share the segment and the wake-ups,
 // so that they do the same work as two processes. The command must have been
 // started with descriptors 3 to 5 taken.
-func runTogether(ctx context.Context, cfg Config) (report Report, decisions uint64, err error) {
+func runTogether(ctx context.Context, cfg Config, pipes *pipeStream) (report Report, decisions uint64, err error) {
 	cfg.Log = slog.New(slog.DiscardHandler)
 	r, err := open(&cfg)
 	if err != nil {
@@ -42,6 +42,7 @@ func runTogether(ctx context.Context, cfg Config) (report Report, decisions uint
 	if err != nil {
 		return report, 0, err
 	}
+	pipes.wakeUps = &r.loop.core.latencies.kinds[link.LatencyWakeUp]
 	inner, stop := context.WithCancel(ctx)
 	ended := make(chan error, 1)
 	go func() {
