@@ -229,7 +229,7 @@ func (f *figures) check(m *Measured, spec measuredSpec, strict bool) {
 	if m == nil {
 		f.t.Fatal("the measured spine has not reported")
 	}
-	if strict && (m.Allocations > threadObjects || m.Collections > 0 || m.Faults > 0 || !m.Report.RealTime) {
+	if strict && (m.Allocations > threadObjects || m.Collections > 0 || m.Faults > firstTouches || !m.Report.RealTime) {
 		f.t.Errorf("%d allocations, %d collections, %d page faults, real time %v", m.Allocations, m.Collections, m.Faults, m.Report.RealTime)
 	}
 	if atLeast := uint64(f.seconds / time.Second); spec.Binary != "" && m.Decisions < atLeast {
@@ -237,9 +237,15 @@ func (f *figures) check(m *Measured, spec measuredSpec, strict bool) {
 	}
 }
 
-// threadObjects are what a thread that Go makes beside the loop costs; the loop
-// itself allocates nothing, and one object per edge would be thousands.
-const threadObjects = 21
+// firstTouches are the pages of the program, mostly of Go's scheduler, which the
+// loop's thread may touch for the first time; each only once, because memory is
+// locked as it is touched. Faults that come again would be hundreds.
+const firstTouches = 20
+
+// threadObjects are what threads that Go makes beside the loop cost, and lines of the
+// log for deadlines that were missed; the loop itself allocates nothing, and one
+// object per edge would be thousands.
+const threadObjects = 100
 
 // wakeUp measures how late the spine wakes for a deadline, 1,000 a second, from its
 // own histogram.
