@@ -7,7 +7,7 @@ CROSS    = linux-arm64 linux-armv7 linux-armv6 linux-amd64
 # On two cores the end-to-end tests need them for the program they drive.
 TEST     = go test -p 2 -timeout 15m
 
-.PHONY: help demo build test test-kernel race fuzz lint check-tidy bench bench-spine faults cross soak screenshot ci clean
+.PHONY: help demo build test test-kernel race fuzz lint check-tidy bench bench-spine bench-program faults cross soak screenshot ci clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,15 +47,19 @@ bench: ## figures of docs/benchmarks.md that need one process, and the same rule
 	go test -p 1 -run '^$$' -bench . -benchmem ./...
 	go -C tools/peers test -p 1 -bench . -benchmem .
 
-bench-spine: ## figures of docs/benchmarks.md that need the real program (8 min, quiet machine, root)
-	DANCER_FIGURES=1 go test -p 1 -count=1 -timeout 30m -v -run TestFigures ./runtime/spine ./cmd/dancer
+bench-spine: ## the reflex beside the same loop in C, idle and busy (13 min, quiet machine, root, gcc, rt-tests)
+	DANCER_FIGURES=$(or $(DANCER_FIGURES),1) go test -count=1 -timeout 90m -v -run TestFigures ./runtime/spine
+
+bench-program: ## figures of docs/benchmarks.md that need the whole program (8 min, the same)
+	DANCER_FIGURES=$(or $(DANCER_FIGURES),1) go test -count=1 -timeout 90m -v -run TestFigures ./cmd/dancer
 
 faults: ## each fault of docs/faults.md a hundred times, times judged (40 minutes, quiet machine, root; FAULTS=10: so often)
 	DANCER_FAULTS=$(or $(FAULTS),100) go test -p 1 -count=1 -timeout 120m -v -run 'TestFaults$$' ./runtime/spine
 
 cross: $(CROSS:%=dist/dancer-%) ## static binaries for the boards, in dist/
 
-soak: faults ## the end-to-end tests and a recording at full length, the faults, 10 million evaluations over intervals (50 minutes)
+soak: faults ## the faults, a million cycles of the spine (root), the end-to-end tests and a recording at full length (70 minutes)
+	DANCER_SOAK=1 go test -count=1 -timeout 60m -v -run 'TestSoakCycles' ./runtime/spine
 	DANCER_EVALUATIONS=10000000 go test -count=1 -timeout 30m -v -run 'ContainsPoints' ./reflex/program
 	DANCER_SOAK=1 go test -count=1 -timeout 90m -v -run 'TestEndToEnd' ./cmd/dancer
 	DANCER_SOAK=1 go test -count=1 -timeout 30m -v -run 'TestRecordingReplays' ./runtime/brain

@@ -20,12 +20,12 @@ import (
 )
 
 // figures says whether the figures of docs/benchmarks.md are being measured
-// (`make bench-spine`): minutes on a quiet machine, as root, with gcc and
+// (`make bench-program`): minutes on a quiet machine, as root, with gcc and
 // rt-tests. They print; they do not judge.
 func figures(t *testing.T) *world {
 	t.Helper()
 	if os.Getenv("DANCER_FIGURES") == "" {
-		t.Skip("measures for minutes; make bench-spine runs it")
+		t.Skip("measures for minutes; make bench-program runs it")
 	}
 	return newWorld(t)
 }
@@ -50,12 +50,14 @@ func TestFiguresLatency(t *testing.T) {
 	t.Logf("| what | p50 | p99 | p99.9 | (us)")
 	for _, busy := range []bool{false, true} {
 		for _, what := range []string{"C loop", "dancer"} {
-			measureLatency(w, probe, what, busy)
+			measureLatency(w, probe, what, busy, nil)
 		}
 	}
 }
 
-func measureLatency(w *world, probe, what string, busy bool) {
+// measureLatency measures one of them once; with is done to a dancer that runs, and
+// undone by what it gives.
+func measureLatency(w *world, probe, what string, busy bool, with func(*process) (undo func())) {
 	w.Helper()
 	seconds := samplesFor()
 	cmd := exec.Command(probe, "measure", strconv.Itoa(seconds))
@@ -80,6 +82,9 @@ func measureLatency(w *world, probe, what string, busy bool) {
 	relax := func() {}
 	if busy {
 		relax = makeBusy(w, listen)
+	}
+	if with != nil {
+		defer with(subject)()
 	}
 	time.Sleep(3 * time.Second) // page faults and start-up belong to nobody's figure
 	cyclic := w.launch(exec.Command("cyclictest", "-q", "-m", "-p", "80", "-i", "1000", "-l", strconv.Itoa(seconds*1000), "-h", "100000"))

@@ -72,9 +72,7 @@ type supervisor struct {
 // returns when the brain's process is gone.
 func (s *supervisor) run(ctx context.Context) {
 	runtime.LockOSThread() // never unlocked: the thread ends with this goroutine
-	if err := asOrdinary(); err != nil {
-		s.log.Error("the brain may have real-time priority", "cause", err)
-	}
+	leaveRealTime(s.log)
 	s.preferBrain()
 	s.limitBrain()
 	wait := s.patience.first

@@ -2,7 +2,6 @@ package spine
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -58,8 +57,11 @@ func brainMain(how string) error {
 	case "hog":
 		return runHog()
 	case "measured":
-		m, err := RunMeasured(os.Stdin, os.Stdout, MeasuredRules)
-		return errors.Join(err, m.WriteJSON(os.Stderr))
+		return beMeasured(os.Getenv(envMeasured))
+	case "hog-memory":
+		return hogMemory()
+	case "hog-disk":
+		return hogDisk(os.Getenv(envHog))
 	}
 	r, problems := config.Load(os.Getenv(envRobot), config.Options{})
 	if r == nil {

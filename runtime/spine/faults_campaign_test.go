@@ -2,6 +2,7 @@ package spine
 
 import (
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"net"
 	"os"
@@ -103,16 +104,6 @@ func (c *campaign) must(err error) {
 	if err != nil {
 		c.Fatal(err)
 	}
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // startBroker starts a conductor, for its broker, and hears what passes.
@@ -322,7 +313,7 @@ func (c *campaign) quiet() (undo func()) {
 	percent := debug.SetGCPercent(-1)
 	limit := debug.SetMemoryLimit(1 << 30)
 	threads := runtime.GOMAXPROCS(8)
-	lower := raiseHelpers() // the driver's too
+	lower := raiseHelpers(slog.New(slog.DiscardHandler)) // the driver's too
 	return func() {
 		lower()
 		runtime.GOMAXPROCS(threads)

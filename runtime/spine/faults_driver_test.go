@@ -17,6 +17,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// answerWithin is how long one edge waits for its answer.
+const answerWithin = time.Second
+
 // edgeDriver is a real-time thread at the other end of a robot's pipes: it sends an
 // edge every few milliseconds through everything that happens, and stamps every
 // answer and every value of the commanded output.

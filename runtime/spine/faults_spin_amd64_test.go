@@ -26,7 +26,7 @@ func spinThreads(pid int, release <-chan struct{}) error {
 		return err
 	}
 	where := map[int]unix.PtraceRegs{}
-	err = eachThread(pid, func(tid int) error {
+	err = eachStopped(pid, func(tid int) error {
 		var regs unix.PtraceRegs
 		if err := unix.PtraceGetRegs(tid, &regs); err != nil {
 			return err
@@ -40,7 +40,7 @@ func spinThreads(pid int, release <-chan struct{}) error {
 		return err
 	}
 	<-release
-	return eachThread(pid, func(tid int) error {
+	return eachStopped(pid, func(tid int) error {
 		regs, known := where[tid]
 		if !known {
 			return nil // made meanwhile, by nobody we know
@@ -49,8 +49,8 @@ func spinThreads(pid int, release <-chan struct{}) error {
 	})
 }
 
-// eachThread stops every thread, does something with it, and lets all of them go.
-func eachThread(pid int, do func(tid int) error) error {
+// eachStopped stops every thread, does something with it, and lets all of them go.
+func eachStopped(pid int, do func(tid int) error) error {
 	tasks, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
 	if err != nil {
 		return err

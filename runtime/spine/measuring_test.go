@@ -2,134 +2,151 @@ package spine
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
-	"math/rand/v2"
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
+	"strconv"
 	"syscall"
+	"testing"
 	"time"
+	"unsafe"
 
-	"github.com/HdrHistogram/hdrhistogram-go"
 	"golang.org/x/sys/unix"
 )
 
-// MeasureConfig says what to measure. Subject must be given.
-type MeasureConfig struct {
+// measureConfig says what to measure. Probe and Subject must be given.
+type measureConfig struct {
+	Probe string // tools/probe/probe.c, compiled: the source of the edges
+
 	// Subject makes the program under test: it reads edges as lines on standard
 	// input, {"x":1} and {"x":0} in turn, and answers each with one line on
-	// standard output. RunMeasured is one; the same loop in C is another.
+	// standard output. runMeasured is one; the same loop in C is another.
 	Subject func() *exec.Cmd
-	// Load makes a program that runs beside it, such as a busy brain; nil: none.
-	Load func() *exec.Cmd
+	// Beside makes a program that runs beside it from start to end; nil: none.
+	Beside func() *exec.Cmd
 
-	Edges  int           // default 10,000
-	Period time.Duration // between edges, default 1 ms
-	Jitter float64       // each period is off by up to this share, 0 to 1; default 0.5
-	Seed   uint64        // of the jitter
-	Warmup int           // edges before those that count; default 200
+	CPU     int           // of the source of the edges
+	Edges   int           // default 10,000
+	Period  time.Duration // between edges, give or take a half; default 1 ms
+	Seed    uint64        // of that
+	Warmup  int           // edges before those that count; default 200
+	StartUp time.Duration // from the first line of the subject to the first edge
+	Stamps  bool          // the subject leaves stamps
 }
 
-// Measurement is the time from writing an edge into the pipe to having read its
-// output line back: two wake-ups (of the subject and of the reader) and what
-// the subject does between them.
-type Measurement struct {
-	Count   int64         `json:"count"`
-	Lost    int           `json:"lost"` // edges without an answer within a second
-	P50     time.Duration `json:"p50_ns"`
-	P99     time.Duration `json:"p99_ns"`
-	P999    time.Duration `json:"p999_ns"`
-	Most    time.Duration `json:"max_ns"`
-	Subject *Measured     `json:"subject,omitempty"` // what RunMeasured tells
-	FIFO    bool          `json:"fifo"`              // the reader had real-time priority too
+// edge is struct edge of the probe.
+type edge struct{ Begin, Sent, Read, Written, End, Waited int64 }
+
+// measurement is the time from before the write of an edge into the pipe to having
+// read its output line back: two wake-ups (of the subject and of the reader) and
+// what the subject does between them.
+type measurement struct {
+	Count               int
+	P50, P99, P999, Max time.Duration
+	Refused             string    // what the source of the edges had to do without, such as its priority
+	Subject             *Measured // what runMeasured tells
+	Edges               []edge
 }
 
-// errUnanswered ends a measurement whose subject is gone.
-var errUnanswered = errors.New("the program under test does not answer")
-
-// answerWithin is how long one edge waits for its answer.
-const answerWithin = time.Second
-
-// MeasureLatency drives edges through the subject, one at a time, and gives the
-// distribution of the time to its answers. The calling process should be idle.
-func MeasureLatency(ctx context.Context, cfg MeasureConfig) (Measurement, error) {
+// measureLatency drives edges through the subject, one at a time.
+func measureLatency(cfg measureConfig) (measurement, error) {
 	if cfg.Edges == 0 {
 		cfg.Edges = 10_000
 	}
 	if cfg.Period == 0 {
 		cfg.Period = time.Millisecond
 	}
-	if cfg.Jitter == 0 {
-		cfg.Jitter = 0.5
-	}
 	if cfg.Warmup == 0 {
 		cfg.Warmup = 200
 	}
-	if cfg.Load != nil {
-		end, err := startLoad(cfg.Load())
+	if cfg.Beside != nil {
+		end, err := startLoad(cfg.Beside())
 		if err != nil {
-			return Measurement{}, fmt.Errorf("measure latency: start load: %w", err)
+			return measurement{}, fmt.Errorf("measure latency: start what runs beside: %w", err)
 		}
 		defer end()
 	}
-	m, err := measure(ctx, &cfg)
+	m, err := measure(&cfg)
 	if err != nil {
 		return m, fmt.Errorf("measure latency: %w", err)
 	}
 	return m, nil
 }
 
+// stopWithin is how long a load has to end in order.
+const stopWithin = 5 * time.Second
+
 // startLoad starts a program in a process group of its own, so that what it
-// started ends with it.
+// started ends with it. It also ends when the tests are killed.
 func startLoad(cmd *exec.Cmd) (end func(), err error) {
 	if cmd.SysProcAttr == nil {
 		cmd.SysProcAttr = &syscall.SysProcAttr{}
 	}
 	cmd.SysProcAttr.Setpgid = true
-	if err := cmd.Start(); err != nil {
+	cmd.SysProcAttr.Pdeathsig = syscall.SIGTERM
+	started, ended := make(chan error), make(chan struct{})
+	go func() {
+		defer close(ended)
+		runtime.LockOSThread() // never unlocked: the program ends with the thread that started it
+		err := cmd.Start()
+		started <- err
+		if err == nil {
+			_ = cmd.Wait() // it was ended
+		}
+	}()
+	if err := <-started; err != nil {
 		return nil, err
 	}
 	return func() {
-		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // its group, not reaped yet
-		_ = cmd.Wait()                                      // it was killed
+		group := -cmd.Process.Pid
+		_ = syscall.Kill(group, syscall.SIGTERM)
+		select {
+		case <-ended:
+		case <-time.After(stopWithin):
+		}
+		_ = syscall.Kill(group, syscall.SIGKILL) // what is left of it
+		<-ended
 	}, nil
 }
 
-func measure(ctx context.Context, cfg *MeasureConfig) (Measurement, error) {
+func measure(cfg *measureConfig) (measurement, error) {
 	edges, answers, files, err := pipes()
 	if err != nil {
-		return Measurement{}, err
+		return measurement{}, err
 	}
 	defer answers.Close()
+	var stamped *os.File
+	if cfg.Stamps {
+		if _, stamped, err = newStamps(); err != nil {
+			return measurement{}, err
+		}
+		defer stamped.Close()
+	}
 	var told bytes.Buffer
 	cmd := cfg.Subject()
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = files[0], files[1], &told
+	if stamped != nil {
+		cmd.ExtraFiles = []*os.File{stamped}
+	}
 	err = cmd.Start()
 	files[0].Close()
 	files[1].Close()
 	if err != nil {
 		edges.Close()
-		return Measurement{}, fmt.Errorf("start subject: %w", err)
+		return measurement{}, fmt.Errorf("start subject: %w", err)
 	}
-	result := make(chan Measurement, 1)
-	failed := make(chan error, 1)
-	go func() {
-		m, err := drive(ctx, cfg, int(edges.Fd()), int(answers.Fd()))
-		result <- m
-		failed <- err
-	}()
-	m, err := <-result, <-failed
+	m, err := drive(cfg, edges, answers, stamped)
 	edges.Close() // the subject's end
 	if err != nil {
-		_ = cmd.Process.Kill()
+		_ = cmd.Process.Signal(syscall.SIGTERM)
 	}
-	if werr := cmd.Wait(); err == nil && werr != nil {
-		err = fmt.Errorf("subject: %w: %s", werr, bytes.TrimSpace(told.Bytes()))
+	if werr := cmd.Wait(); werr != nil {
+		err = errors.Join(err, fmt.Errorf("subject: %w: %s", werr, bytes.TrimSpace(told.Bytes())))
 	}
 	m.Subject = lastReport(told.Bytes())
 	return m, err
@@ -150,74 +167,68 @@ func pipes() (edges, answers *os.File, files [2]*os.File, err error) {
 	return edges, answers, files, nil
 }
 
-// drive is the thread that writes edges and reads answers.
-func drive(ctx context.Context, cfg *MeasureConfig, edges, answers int) (Measurement, error) {
-	runtime.LockOSThread() // never unlocked: a real-time thread is not given back
-	h := hdrhistogram.New(1, int64(10*time.Second), 3)
-	m := Measurement{FIFO: madeRealTime(slog.New(slog.DiscardHandler))}
-	random := rand.New(rand.NewPCG(cfg.Seed, 0))
-	clock := newClock()
-	buffer := make([]byte, 4096)
-	if err := await(answers, buffer, 10*time.Second); err != nil { // the first line: ready
+// drive lets the source of the edges do its work.
+func drive(cfg *measureConfig, edges, answers, stamped *os.File) (measurement, error) {
+	m := measurement{}
+	if err := answers.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
 		return m, err
 	}
-	next := clock.now()
-	for i := range cfg.Warmup + cfg.Edges {
-		if ctx.Err() != nil {
-			return m, ctx.Err()
-		}
-		off := cfg.Jitter * (2*random.Float64() - 1)
-		next += time.Duration(float64(cfg.Period) * (1 + off))
-		sleepUntil(next)
-		begin := clock.now()
-		if _, err := unix.Write(edges, edgeLines[i%2]); err != nil {
-			return m, fmt.Errorf("write edge: %w", err)
-		}
-		err := await(answers, buffer, answerWithin)
-		took := clock.now() - begin
-		switch {
-		case errors.Is(err, errUnanswered):
-			m.Lost++
-		case err != nil:
-			return m, err
-		case i >= cfg.Warmup:
-			_ = h.RecordValue(int64(min(took, 10*time.Second))) // inside the range
-			m.Most = max(m.Most, took)
-		}
+	if _, err := answers.Read(make([]byte, 4096)); err != nil { // the first line: ready
+		return m, fmt.Errorf("wait for the program under test: %w", err)
 	}
-	at := func(q float64) time.Duration { return time.Duration(h.ValueAtQuantile(q)) }
-	m.Count, m.P50, m.P99, m.P999 = h.TotalCount(), at(50), at(99), at(99.9)
+	time.Sleep(cfg.StartUp)
+	fd, err := unix.MemfdCreate("dancer-edges", unix.MFD_CLOEXEC)
+	if err != nil {
+		return m, fmt.Errorf("keep edges: %w", err)
+	}
+	results := os.NewFile(uintptr(fd), "dancer-edges")
+	defer results.Close()
+	cmd := exec.Command(cfg.Probe, "edges", strconv.Itoa(cfg.CPU), strconv.Itoa(cfg.Edges), strconv.Itoa(cfg.Warmup),
+		strconv.FormatInt(int64(cfg.Period), 10), strconv.FormatUint(cfg.Seed, 10))
+	cmd.ExtraFiles = []*os.File{answers, edges, results}
+	if stamped != nil {
+		cmd.ExtraFiles = append(cmd.ExtraFiles, stamped)
+	}
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return m, fmt.Errorf("source of the edges: %w: %s", err, out)
+	}
+	m.Refused = string(out)
+	if m.Edges, err = readEdges(results); err != nil {
+		return m, err
+	}
+	m.count()
 	return m, nil
 }
 
-var edgeLines = [2][]byte{[]byte("{\"x\":1}\n"), []byte("{\"x\":0}\n")}
-
-// await reads the answer to one edge.
-func await(fd int, buffer []byte, within time.Duration) error {
-	set := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
-	ts := unix.NsecToTimespec(int64(within))
-	for {
-		n, err := unix.Ppoll(set, &ts, nil)
-		switch {
-		case err == unix.EINTR:
-			continue
-		case err != nil:
-			return fmt.Errorf("wait for answer: %w", err)
-		case n == 0:
-			return errUnanswered
-		}
-		n, err = unix.Read(fd, buffer)
-		switch {
-		case err == unix.EINTR || err == unix.EAGAIN:
-			continue
-		case err != nil:
-			return fmt.Errorf("read answer: %w", err)
-		case n == 0:
-			return fmt.Errorf("read answer: %w", io.ErrUnexpectedEOF)
-		}
-		return nil
+func readEdges(results *os.File) ([]edge, error) {
+	if _, err := results.Seek(0, io.SeekStart); err != nil {
+		return nil, err
 	}
+	text, err := io.ReadAll(results)
+	if err != nil || len(text) == 0 {
+		return nil, fmt.Errorf("read edges: %w", errors.Join(err, io.ErrUnexpectedEOF))
+	}
+	all := make([]edge, len(text)/int(unsafe.Sizeof(edge{})))
+	copy(unsafe.Slice((*byte)(unsafe.Pointer(&all[0])), len(text)), text)
+	return all, nil
 }
+
+// count finds the percentiles, by nearest rank.
+func (m *measurement) count() {
+	var took []int64
+	for _, e := range m.Edges {
+		took = append(took, e.End-e.Begin)
+	}
+	m.Count = len(took)
+	slices.Sort(took)
+	at := func(perMille int) time.Duration {
+		return time.Duration(took[min((len(took)*perMille+999)/1000, len(took))-1])
+	}
+	m.P50, m.P99, m.P999, m.Max = at(500), at(990), at(999), at(1000)
+}
+
+var edgeLines = [2][]byte{[]byte("{\"x\":1}\n"), []byte("{\"x\":0}\n")}
 
 // sleepUntil sleeps to a time of CLOCK_MONOTONIC.
 func sleepUntil(at time.Duration) {
@@ -226,7 +237,7 @@ func sleepUntil(at time.Duration) {
 	}
 }
 
-// lastReport finds the JSON line of RunMeasured in what a subject said.
+// lastReport finds the JSON line of runMeasured in what a subject said.
 func lastReport(told []byte) *Measured {
 	lines := bytes.Split(bytes.TrimSpace(told), []byte("\n"))
 	var m Measured
@@ -234,4 +245,14 @@ func lastReport(told []byte) *Measured {
 		return nil
 	}
 	return &m
+}
+
+// buildProbe compiles tools/probe/probe.c.
+func buildProbe(t *testing.T) string {
+	t.Helper()
+	probe := t.TempDir() + "/probe"
+	if out, err := exec.Command("gcc", "-O2", "-o", probe, "../../tools/probe/probe.c").CombinedOutput(); err != nil {
+		t.Skipf("compile the instrument, which needs gcc: %v: %s", err, out)
+	}
+	return probe
 }

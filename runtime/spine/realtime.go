@@ -73,9 +73,7 @@ func tune(log *slog.Logger) (undo func()) {
 	threads := runtime.GOMAXPROCS(processors)
 	locked := lockMemory(log)
 	expose := shield(log)
-	lower := raiseHelpers()
 	return func() {
-		lower()
 		expose()
 		if locked {
 			_ = unix.Munlockall() // there is nothing to do about an error here

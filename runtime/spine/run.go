@@ -400,6 +400,10 @@ func (r *running) runLoop(started chan struct{}) (err error) {
 	}()
 	if r.cfg.Dedicated {
 		r.loop.core.status.RealTime = madeRealTime(r.cfg.Log)
+		refuseSignals()
+	}
+	if r.loop.core.status.RealTime {
+		defer raiseHelpers(r.cfg.Log)()
 	}
 	if r.cfg.BrainCommand != nil {
 		p := defaultPatience(r.cfg.Robot.Lease.ExpiresAfter)

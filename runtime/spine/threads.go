@@ -1,45 +1,90 @@
 package spine
 
 import (
+	"fmt"
+	"log/slog"
 	"os"
 	"strconv"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
-// helperPriority is that of the spine's other threads: the lowest of the real-time
-// ones. They do little, but they share the locks of Go's scheduler with the loop:
-// one that holds such a lock and waits behind a brain that spins would make the
-// loop wait as long.
-const helperPriority = 1
-
-// raiseHelpers gives every thread of this process real-time priority, below the
-// loop's, and gives the way back. Threads that Go makes later inherit it; so would
-// a process that is started, if its thread did not call asOrdinary first.
-func raiseHelpers() (undo func()) {
-	raised := unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_FIFO, Priority: helperPriority}
-	ordinary := unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_NORMAL}
-	changeThreads(unix.SCHED_NORMAL, 0, raised)
-	return func() { changeThreads(unix.SCHED_FIFO, helperPriority, ordinary) }
-}
-
-// changeThreads gives every thread that has one policy and priority another. What
-// is refused stays as it is.
-func changeThreads(policy, priority uint32, to unix.SchedAttr) {
-	tasks, _ := os.ReadDir("/proc/self/task") // without it nothing is changed
-	for _, t := range tasks {
-		tid, err := strconv.Atoi(t.Name())
-		if err != nil {
-			continue
+// raiseHelpers gives the loop's priority to every other thread of the process, and
+// so to those that Go makes from them later; the supervisor's leaves it again. It
+// gives the way back.
+//
+// Go's scheduler needs them: its watcher asks the loop to give way every 10 ms (it
+// never yields by itself), and then another thread must hand its turn back; a
+// thread that holds one of the runtime's short locks must get on for the loop to go
+// on. At normal priority these threads wait for a processor like anything else:
+// the loop was 2 to 90 ms late up to several times a second on a busy machine.
+// Below the loop they would not get on at all on the loop's own processor, because
+// the runtime spins for such a lock, with sched_yield, which yields to equals only.
+//
+// Beside the loop there are only the keeper, the opener and what the runtime itself
+// does, all of them short and bounded.
+func raiseHelpers(log *slog.Logger) (undo func()) {
+	attributes := realTimeAttributes()
+	attributes.Flags = 0 // threads that come from them are helpers, too
+	self := unix.Gettid()
+	if err := eachThread(func(tid int) error {
+		if tid == self {
+			return nil
 		}
-		if now, err := unix.SchedGetAttr(tid, 0); err == nil && now.Policy == policy && now.Priority == priority {
-			_ = unix.SchedSetAttr(tid, &to, 0)
-		}
+		return unix.SchedSetAttr(tid, attributes, 0)
+	}); err != nil {
+		log.Warn("helper threads have no real-time priority: reflexes can be late on a busy machine", "cause", err)
+	}
+	return func() {
+		_ = eachThread(func(tid int) error { return unix.SchedSetAttr(tid, ordinaryAttributes(), 0) }) // less is always permitted
 	}
 }
 
-// asOrdinary takes real-time priority from the calling thread, and from what it
-// starts.
-func asOrdinary() error {
-	return unix.SchedSetAttr(0, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_NORMAL}, 0)
+// refuseSignals keeps Go's signals of preemption from the calling thread, which
+// must be locked and end with its goroutine. They cost it a few microseconds a
+// hundred times a second, and the handler reads tables of the program that nobody
+// else touches: page faults, from the disk where memory is short. The loop gives way
+// at its next function call all the same, and counts as giving way while it waits,
+// so that a collection need not wait for it.
+func refuseSignals() {
+	const bits, bit = int(unsafe.Sizeof(unix.Sigset_t{}.Val[0])) * 8, int(unix.SIGURG) - 1
+	var set unix.Sigset_t
+	set.Val[bit/bits] |= 1 << (bit % bits)
+	_ = unix.PthreadSigmask(unix.SIG_BLOCK, &set, nil) // the arguments are right
+}
+
+// leaveRealTime makes the calling thread, and the processes that come from it,
+// ordinary ones.
+func leaveRealTime(log *slog.Logger) {
+	attributes, err := unix.SchedGetAttr(0, 0)
+	if err == nil && attributes.Policy == unix.SCHED_FIFO {
+		err = unix.SchedSetAttr(0, ordinaryAttributes(), 0)
+	}
+	if err != nil {
+		log.Error("the brain's thread keeps a real-time priority", "cause", err)
+	}
+}
+
+func ordinaryAttributes() *unix.SchedAttr {
+	return &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_NORMAL}
+}
+
+// eachThread does something with each thread of this process. One that ends
+// meanwhile is left out.
+func eachThread(do func(tid int) error) error {
+	entries, err := os.ReadDir("/proc/self/task")
+	if err != nil {
+		return fmt.Errorf("list threads: %w", err)
+	}
+	for _, e := range entries {
+		tid, err := strconv.Atoi(e.Name())
+		if err != nil {
+			continue
+		}
+		if err := do(tid); err != nil && err != unix.ESRCH {
+			return fmt.Errorf("set priority of thread %d: %w", tid, err)
+		}
+	}
+	return nil
 }

@@ -1,0 +1,77 @@
+package spine
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// TestThreads: in a spine at work each thread has the loop's policy and priority,
+// but for the one that starts the brain; and the brain has none of it.
+func TestThreads(t *testing.T) {
+	if err := MayRunRealTime(); err != nil {
+		t.Skipf("real-time priority is refused here, so that no thread gets it: %v", err)
+	}
+	folder := t.TempDir()
+	brain, told := filepath.Join(folder, "brain"), filepath.Join(folder, "pid")
+	writeFile(t, brain, fmt.Sprintf("#!/bin/sh\necho $$ > %s.new\nmv %s.new %s\nexec sleep 1000\n", told, told, told))
+	if err := os.Chmod(brain, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	edges, answers, files, err := pipes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answers.Close()
+	cmd := measuredSpec{CPU: -1, Binary: brain}.command()
+	cmd.Stdin, cmd.Stdout = files[0], files[1]
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		for _, f := range append(files[:], edges) {
+			f.Close()
+		}
+		_ = cmd.Wait() // it tells what the brain was, which has made no decision
+	}()
+	var pid int
+	for end := time.Now().Add(patient); pid == 0; time.Sleep(10 * time.Millisecond) {
+		text, _ := os.ReadFile(told)
+		pid, _ = strconv.Atoi(strings.TrimSpace(string(text)))
+		if time.Now().After(end) {
+			t.Fatal("the brain was not started")
+		}
+	}
+	if a := attributesOf(t, pid); a.Policy != unix.SCHED_NORMAL || a.Nice != brainNice {
+		t.Errorf("the brain has policy %d, nice %d", a.Policy, a.Nice)
+	}
+	threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*", cmd.Process.Pid))
+	ordinary := 0
+	for _, path := range threads {
+		tid, _ := strconv.Atoi(filepath.Base(path))
+		switch a := attributesOf(t, tid); {
+		case a.Policy == unix.SCHED_NORMAL:
+			ordinary++
+		case a.Policy != unix.SCHED_FIFO || a.Priority != priority:
+			t.Errorf("a thread has policy %d, priority %d", a.Policy, a.Priority)
+		}
+	}
+	if len(threads) < 4 || ordinary != 1 {
+		t.Errorf("%d of %d threads have normal priority, want the supervisor's alone", ordinary, len(threads))
+	}
+}
+
+func attributesOf(t *testing.T, tid int) *unix.SchedAttr {
+	t.Helper()
+	a, err := unix.SchedGetAttr(tid, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
