@@ -166,7 +166,7 @@ type pipeStream struct {
 
 	faultsFirst, faultsLast int64
 
-	wakeUps             *latency.Histogram // the loop's
+	wakeUps             *latency.Histogram // the loop's; nil: not measured
 	wakeFirst, wakeLast latency.Histogram  // copies, of the same moments
 }
 
@@ -188,11 +188,16 @@ func (s *pipeStream) Read(b []byte) (int, error) {
 	case err != nil || n <= 0:
 		if !s.over {
 			s.over = true
-			s.faultsLast, s.wakeLast = pageFaults(), *s.wakeUps
-			runtime.ReadMemStats(&s.last)
+			if s.wakeUps != nil {
+				s.faultsLast, s.wakeLast = pageFaults(), *s.wakeUps
+				runtime.ReadMemStats(&s.last)
+			}
 			s.ended()
 		}
 		return 0, nil
+	}
+	if s.wakeUps == nil { // nothing is measured here
+		return n, nil
 	}
 	switch s.reads++; s.reads {
 	case 1:
