@@ -43,7 +43,7 @@ const (
 // Bounds of what the guest's own clock measures.
 const (
 	reflexWithin   = time.Millisecond      // from the input's time stamp to the output's write
-	answerWithin   = 20 * time.Millisecond // from the sensor's write to the reading of the motor's line
+	answerWithin   = 50 * time.Millisecond // from the sensor's write to the reading of the motor's line
 	questionAfter  = 4 * time.Second       // deadline of clockManual
 	questionWithin = time.Second           // later than that: a decision, a poll and the event file
 	toldWithin     = 5 * time.Second
@@ -70,6 +70,8 @@ conductor: {broker: "mqtt://%s"}
 recording: {keep: 1m, megabytes: 32, sealed: 1}
 `
 
+// clockManual: the edges of the test (0.25 m) are for the reflex alone. Nothing that
+// the model lets follow from them is under a floor, so they raise no question.
 const clockManual = `values:
   - {name: human_safety, floor: 5}
   - {name: task}
@@ -82,7 +84,7 @@ model:
   disturbance: {range: [-0.01, 0.01]}
   horizon: 1s
 impact:
-  human_safety: "10 - (range < 0.20 m ? 6 : 0) - gas / 100 ppm"
+  human_safety: "10 - (range < 0.05 m ? 6 : 0) - gas / 100 ppm"
   task: "10 * drive"
 actions:
   - {name: patrol, set: {drive: 0.5, brake: 0, lamp: 0}}
