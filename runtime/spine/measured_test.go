@@ -251,7 +251,7 @@ func pageFaults() int64 {
 	if unix.Getrusage(unix.RUSAGE_THREAD, &u) != nil {
 		return -1
 	}
-	return int64(u.Minflt + u.Majflt)
+	return int64(u.Minflt) + int64(u.Majflt) //nolint:unconvert // 32 bits on arm
 }
 
 // pin keeps the calling thread on one processor.
@@ -289,7 +289,8 @@ func (s *pipeStream) feed(period time.Duration) (end func(), err error) {
 		return nil, err
 	}
 	s.in, s.out = int(files[0].Fd()), int(files[1].Fd())
-	if err := unix.SetNonblock(int(answers.Fd()), true); err != nil {
+	to, from := int(edges.Fd()), int(answers.Fd()) // once: Fd makes a descriptor block
+	if err := errors.Join(unix.SetNonblock(to, true), unix.SetNonblock(from, true)); err != nil {
 		return nil, err
 	}
 	stop, stopped := make(chan struct{}), make(chan struct{})
@@ -305,8 +306,8 @@ func (s *pipeStream) feed(period time.Duration) (end func(), err error) {
 			}
 			next = max(next, link.Now()-10*period) + period
 			sleepUntil(next)
-			_, _ = unix.Write(int(edges.Fd()), edgeLines[i%2])
-			_, _ = unix.Read(int(answers.Fd()), drained)
+			_, _ = unix.Write(to, edgeLines[i%2])
+			_, _ = unix.Read(from, drained)
 		}
 	}()
 	return func() {
