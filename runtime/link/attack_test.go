@@ -370,3 +370,33 @@ func TestNextBrainAfterGarbage(t *testing.T) {
 		}
 	}
 }
+
+// TestTailsAreMended: the end of a brain that wrote nonsense over its counts of what
+// it has taken is told to the next one.
+func TestTailsAreMended(t *testing.T) {
+	for _, left := range []uint64{EventCapacity + 5, 1 << 40, 1 << 63, ^uint64(0)} {
+		e, err := NewEnds(testLayout())
+		if err != nil {
+			t.Fatal(err)
+		}
+		e.Segment.PutEvent(&Event{Kind: EventSignal})
+		e.Segment.events.tail.Store(left)
+		e.Segment.traces.tail.Store(left)
+		e.Segment.MendTails()
+		if !e.Segment.PutEvent(&Event{Kind: EventBrain}) {
+			t.Fatalf("%#x: no room for the brain's end", left)
+		}
+		e.Segment.PutTrace(&Trace{Kind: TraceTick})
+		if lost := e.Segment.TracesLost(); lost != 0 {
+			t.Errorf("%#x: %d traces lost", left, lost)
+		}
+		next := attach(t, e.Segment)
+		var heard Event
+		if !next.TakeEvent(&heard) || heard.Kind != EventBrain {
+			t.Errorf("%#x: the next brain hears %v first", left, heard.Kind)
+		}
+		if err := e.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}

@@ -160,6 +160,14 @@ func (s *Segment) TakeEvent(e *Event) bool {
 	return false
 }
 
+// MendTails makes room for what the next brain shall hear of the end of this one,
+// which may have written nonsense over its counts of what it has taken (spine). Call
+// it when the brain is gone.
+func (s *Segment) MendTails() {
+	s.events.mendTail()
+	s.traces.mendTail()
+}
+
 // EventsLost is how many events found the ring full since the spine's start.
 func (s *Segment) EventsLost() uint64 { return s.events.produced[ringLost].Load() }
 

@@ -71,6 +71,14 @@ func (r *ring) take(rec []uint64) bool {
 	return true
 }
 
+// mendTail is for a producer whose consumer is gone: a count that cannot be right
+// would refuse what the next one shall hear.
+func (r *ring) mendTail() {
+	if r.position-r.tail.Load() > r.capacity {
+		r.tail.Store(r.position)
+	}
+}
+
 // resumeConsumer goes on where the brain before this one stopped. A tail that
 // cannot be right is put right in the segment too: the producer would find the
 // ring full for ever.

@@ -165,14 +165,22 @@ func TestRecords(t *testing.T) {
 	}
 }
 
+// fill takes all room in the queue: traces what they may have, events the rest.
+func fill(r *Recorder) {
+	for i := range traceLength {
+		r.Traces(readings(i, 1))
+	}
+	for range queueLength - traceLength {
+		r.Event("mode", time.Hour, testEvent{"waits"})
+	}
+}
+
 // TestQueueIsBounded: who records never waits, and where something is missing
 // there is a gap with its number.
 func TestQueueIsBounded(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "one.mcap")
 	r, _ := newRecorder(t, path, "")
-	for i := range queueLength { // nobody writes yet
-		r.Traces(readings(i, 1))
-	}
+	fill(r) // nobody writes yet
 	r.Traces(readings(0, 10))
 	r.Decision(&dancer.Decision{ID: "lost", Monotonic: time.Hour}, dancer.QuestionRecord{})
 	r.Event("mode", time.Hour, testEvent{"lost"})
@@ -187,7 +195,7 @@ func TestQueueIsBounded(t *testing.T) {
 	r.Decision(&dancer.Decision{ID: "kept", Monotonic: time.Hour}, dancer.QuestionRecord{State: "none", Revision: 7})
 	r.Close()
 	all := contents(t, path)
-	if len(all[TopicReading]) != queueLength+1 || len(all[TopicDecision]) != 1 {
+	if len(all[TopicReading]) != traceLength+1 || len(all[TopicDecision]) != 1 {
 		t.Errorf("%d readings, %d decisions", len(all[TopicReading]), len(all[TopicDecision]))
 	}
 	missing := map[string]uint64{}
@@ -324,9 +332,7 @@ func BenchmarkTraces(b *testing.B) {
 func TestSealOfAFullQueue(t *testing.T) {
 	folder := t.TempDir()
 	r, _ := newRecorder(t, "", folder)
-	for i := range queueLength { // nobody writes yet
-		r.Traces(readings(i, 1))
-	}
+	fill(r) // nobody writes yet
 	r.Seal(time.Hour, "latch-bump")
 	if r.Lost() != 0 {
 		t.Errorf("%d are lost", r.Lost())
@@ -337,8 +343,8 @@ func TestSealOfAFullQueue(t *testing.T) {
 	if err != nil || len(found) != 1 {
 		t.Fatalf("sealed is %v, %v", found, err)
 	}
-	if n := len(contents(t, found[0])[TopicReading]); n != queueLength {
-		t.Errorf("%d readings of before the latch are sealed, want %d", n, queueLength)
+	if n := len(contents(t, found[0])[TopicReading]); n != traceLength {
+		t.Errorf("%d readings of before the latch are sealed, want %d", n, traceLength)
 	}
 }
 

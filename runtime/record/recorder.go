@@ -18,6 +18,10 @@ import (
 // queueLength bounds what waits for the disk: about ten seconds of a busy robot.
 const queueLength = 512
 
+// traceLength is how much of that traces may take: in a flood of readings the rest
+// stays for what happened, without which nobody would know of the flood.
+const traceLength = queueLength - queueLength/8
+
 // Rhythms of the writer.
 const (
 	beat       = time.Second      // how often it looks at the clock
@@ -222,6 +226,10 @@ func (r *Recorder) Traces(list []link.Trace) {
 	}
 	e := entry{traces: list, number: r.traced, at: list[0].Now}
 	r.traced += uint64(len(list))
+	if len(r.queue) >= traceLength {
+		r.lost.Add(uint64(len(list)))
+		return
+	}
 	r.offer(e, uint64(len(list)))
 }
 

@@ -153,6 +153,9 @@ func (c *campaign) startSubject(binary, robot string) {
 	c.flood = [2]*os.File{floodEdges, floodAnswers}
 	c.subject = exec.Command(os.Args[0])
 	c.subject.Env = append(os.Environ(), envBrain+"=campaign", envRobot+"="+robot, envData+"="+c.data, envBinary+"="+binary, envGroup+"="+c.trouble.group)
+	if c.trouble.sameUser {
+		c.subject.Env = append(c.subject.Env, envSameUser+"=1")
+	}
 	c.subject.ExtraFiles = append(files[:], floodFiles[:]...)
 	c.subject.Stdout, c.subject.Stderr = &lineWitness{witness: c.log}, &lineWitness{witness: c.log}
 	c.begin(c.subject)

@@ -21,9 +21,10 @@ import (
 
 // What the process under a fault campaign is told.
 const (
-	envData   = "DANCER_TEST_DATA"   // data folder
-	envBinary = "DANCER_TEST_BINARY" // the real program, for its brain
-	envGroup  = "DANCER_TEST_CGROUP" // cgroup.procs that the brain enters, "" none
+	envData     = "DANCER_TEST_DATA"      // data folder
+	envBinary   = "DANCER_TEST_BINARY"    // the real program, for its brain
+	envGroup    = "DANCER_TEST_CGROUP"    // cgroup.procs that the brain enters, "" none
+	envSameUser = "DANCER_TEST_SAME_USER" // not "": the brain runs as the spine does
 )
 
 // Descriptors of the process under a campaign. Those of the wire are none: it is
@@ -53,7 +54,7 @@ func runSubject() error {
 		"flood": {pipeStream: pipeStream{in: floodIn, out: floodOut, ended: stop}},
 	}
 	cfg := Config{
-		Robot: robot, DataDir: os.Getenv(envData), Dedicated: true, OwnBrainUser: true,
+		Robot: robot, DataDir: os.Getenv(envData), Dedicated: true, OwnBrainUser: os.Getenv(envSameUser) == "",
 		Log:          slog.New(slog.NewTextHandler(os.Stderr, nil)).With("part", "spine"),
 		BrainCommand: func() *exec.Cmd { return realBrain(robot.Path) },
 		// A hundred brains die here: without the hook each would wait for ten seconds.

@@ -12,6 +12,7 @@ type trouble struct {
 	name      string
 	endsLease bool // the output must become safe, and stay
 	latches   bool // a latch makes it safe, and an operator clears it
+	sameUser  bool // the brain is no user of its own: its limits are changed from outside, which takes CAP_SYS_RESOURCE then
 	group     string
 	prepare   func(c *campaign) // before the robot starts
 	happen    func(c *campaign) // one repetition, to the end of the fault
@@ -74,10 +75,10 @@ func faults() []trouble {
 		},
 		{
 			name: "disk full", latches: true, prepare: smallDisk, happen: fillDisk,
-			log: []string{"recording stops", "no space left"}, mqtt: []string{`"recording":"stopped"`}, topic: "/gap", recorded: []string{`"disk"`},
+			log: []string{"recording stops", "the disk is full"}, mqtt: []string{`"recording":"stopped"`}, topic: "/gap", recorded: []string{`"disk"`},
 		},
 		{
-			name: "descriptors exhausted", endsLease: true, happen: noDescriptors,
+			name: "descriptors exhausted", endsLease: true, sameUser: true, happen: noDescriptors,
 			log: []string{"brain ended", "too many open files"}, mqtt: []string{`"died"`, `"exit":127`}, topic: "/brain", recorded: []string{`"died"`, `"exit":127`},
 		},
 		{

@@ -171,6 +171,9 @@ func (c *core) brainStarted(now time.Duration, generation uint64) {
 // brainGone is the fast path of a lost lease: nobody is left to renew it. What the
 // brain left in the mailbox renews nothing any more.
 func (c *core) brainGone(now time.Duration) {
+	if !c.gone {
+		c.segment.MendTails()
+	}
 	c.gone = true
 	if c.status.Lease == link.LeaseLive {
 		c.loseLease(now, min(now, c.leaseUntil), link.ReasonBrainEnded)
