@@ -374,7 +374,7 @@ func TestNextBrainAfterGarbage(t *testing.T) {
 // TestTailsAreMended: the end of a brain that wrote nonsense over its counts of what
 // it has taken is told to the next one.
 func TestTailsAreMended(t *testing.T) {
-	for _, left := range []uint64{EventCapacity + 5, 1 << 40, 1 << 63, ^uint64(0)} {
+	for _, left := range []uint64{EventCapacity + 5, 1 << 40, 1 << 63} {
 		e, err := NewEnds(testLayout())
 		if err != nil {
 			t.Fatal(err)
