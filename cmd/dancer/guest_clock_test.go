@@ -526,11 +526,11 @@ func (c *clockRobot) checkRecordings(took time.Duration) {
 	if code, stdout, stderr := c.once("replay", path); code != 0 {
 		c.Errorf("replay: exit code %d: %s%s", code, stdout, stderr)
 	}
-	ring, _ := filepath.Glob(filepath.Join(c.data, "recordings", "*.mcap"))
+	ring, _ := filepath.Glob(filepath.Join(c.data, "brain", "recordings", "*.mcap"))
 	if len(ring) < 10 || len(ring) > 30 { // a minute in pieces of three seconds, and what is not yet pruned
 		c.Errorf("the ring has %d files", len(ring))
 	}
-	seals, _ := filepath.Glob(filepath.Join(c.data, "sealed", "*", "causes.json"))
+	seals, _ := filepath.Glob(filepath.Join(c.data, "brain", "sealed", "*", "causes.json"))
 	newest := uint64(0)
 	for _, path := range seals {
 		text, err := os.ReadFile(path)
