@@ -51,8 +51,9 @@ type keeper struct {
 // logWindow and logLines bound the log: the spine has no garbage collection, so
 // a fault that repeats must not talk it to death.
 const (
-	logWindow = 10 * time.Second
-	logLines  = 30
+	logWindow    = 10 * time.Second
+	logLines     = 30
+	overrunLines = 10 // of them at most for deadlines met late: the rest is for reasons
 )
 
 func newKeeper(r *config.Robot, latches *latchFile, log *slog.Logger) (*keeper, error) {
@@ -204,12 +205,12 @@ func (k *keeper) say(n *note) {
 		}
 		k.window, k.allowed, k.hidden = now, logLines, 0
 	}
-	if k.allowed == 0 {
+	e := &n.event
+	if k.allowed == 0 || e.Kind == link.EventOverrun && k.allowed <= logLines-overrunLines {
 		k.hidden++
 		return
 	}
 	k.allowed--
-	e := &n.event
 	switch e.Kind {
 	case link.EventMode:
 		k.log.Info("mode", "mode", link.Mode(e.Flags).String(), "why", link.Reason(e.Cause).String(), "by", string(n.by[:n.byLength]))

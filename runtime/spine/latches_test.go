@@ -296,3 +296,25 @@ func TestKeeperTriesAgain(t *testing.T) {
 		t.Errorf("%+v %v\n%s", r, err, log.String())
 	}
 }
+
+// TestOverrunsLeaveRoomInTheLog: a machine on which every deadline is late says
+// nevertheless why the robot stopped.
+func TestOverrunsLeaveRoomInTheLog(t *testing.T) {
+	var log lockedBuffer
+	k, err := newKeeper(loadRobot(t, simRobot, testManual), latchesOf(t), slog.New(slog.NewTextHandler(&log, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer k.wake.Close()
+	for i := range noteCapacity - 1 {
+		k.note(&link.Event{Kind: link.EventOverrun, Frame: uint64(i)}, nil)
+	}
+	k.note(&link.Event{Kind: link.EventLatch, Index: 1, Flags: 1}, nil)
+	k.work()
+	if n := strings.Count(log.String(), "msg=overrun"); n == 0 || n > overrunLines {
+		t.Errorf("%d of the late deadlines are told", n)
+	}
+	if !strings.Contains(log.String(), "state=latched") {
+		t.Errorf("the latch is not told:\n%s", log.String())
+	}
+}
