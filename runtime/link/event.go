@@ -130,14 +130,32 @@ func (r Restart) String() string {
 	return "unknown"
 }
 
-// PutEvent adds an event to the ring (spine); false when it is full, which is
-// counted.
+// eventReserve is the part of the ring that frequent events leave free.
+const eventReserve = 16
+
+// isFrequent says whether a flood of inputs brings this event thousands of times. A
+// sixteenth of the ring is closed to these, so that there is room for what says why
+// the robot stands as it does.
+func (k EventKind) isFrequent() bool {
+	switch k {
+	case EventSignal, EventReflex, EventOutput, EventOverrun, EventLost:
+		return true
+	}
+	return false
+}
+
+// PutEvent adds an event to the ring (spine); false when it is full, for a frequent
+// event when a sixteenth of it is left, which is counted.
 func (s *Segment) PutEvent(e *Event) bool {
 	rec := record{
 		uint64(e.Kind) | uint64(e.Flags)<<8 | uint64(uint32(e.Index))<<32,
 		uint64(uint32(e.Cause)), math.Float64bits(e.Value), uint64(e.At), uint64(e.Latency), e.Frame,
 	}
-	return s.events.put(rec[:])
+	free := uint64(0)
+	if e.Kind.isFrequent() {
+		free = s.events.capacity / eventReserve
+	}
+	return s.events.put(rec[:], free)
 }
 
 // TakeEvent takes the oldest event (brain, one goroutine); false when there is
@@ -221,7 +239,7 @@ func (s *Segment) PostRequest(r Request) bool {
 	defer s.brain.Unlock()
 	rec := record{uint64(r.Kind) | uint64(uint32(r.Index))<<32, r.Sequence, r.Epoch, uint64(r.At)}
 	rec[requestCheck] = rec.check()
-	return s.requests.put(rec[:])
+	return s.requests.put(rec[:], 0)
 }
 
 // TakeRequest takes the oldest request (spine). An unknown kind is handed over

@@ -274,7 +274,7 @@ func TestEventsInOrderAndLossCounted(t *testing.T) {
 	brain := attach(t, s)
 	const extra = 10
 	for i := range EventCapacity + extra {
-		if got, want := s.PutEvent(&Event{Kind: EventSignal, Index: int32(i), Cause: -1}), i < EventCapacity; got != want {
+		if got, want := s.PutEvent(&Event{Kind: EventPort, Index: int32(i), Cause: -1}), i < EventCapacity; got != want {
 			t.Fatalf("event %d: put %v", i, got)
 		}
 	}
@@ -294,6 +294,34 @@ func TestEventsInOrderAndLossCounted(t *testing.T) {
 	s.PutEvent(&want)
 	if !brain.TakeEvent(&e) || e != want {
 		t.Errorf("%+v, want %+v", e, want)
+	}
+}
+
+// TestFloodLeavesRoomForReasons: however many frequent events come, what says why
+// finds a place, after those before it.
+func TestFloodLeavesRoomForReasons(t *testing.T) {
+	s := newSegment(t)
+	brain := attach(t, s)
+	for i := range 2 * EventCapacity {
+		kind := []EventKind{EventSignal, EventReflex, EventOutput, EventOverrun, EventLost}[i%5]
+		if got, want := s.PutEvent(&Event{Kind: kind}), i < EventCapacity-EventCapacity/eventReserve; got != want {
+			t.Fatalf("%v %d: put %v", kind, i, got)
+		}
+	}
+	for i := range EventCapacity / eventReserve {
+		kind := []EventKind{EventLatch, EventLease, EventMode, EventPort, EventBrain, EventAnswer, EventRestart}[i%7]
+		if !s.PutEvent(&Event{Kind: kind, Index: int32(i)}) {
+			t.Fatalf("%v %d finds no place", kind, i)
+		}
+	}
+	var e Event
+	for range EventCapacity {
+		if !brain.TakeEvent(&e) {
+			t.Fatal("fewer events than the ring has places")
+		}
+	}
+	if e.Index != EventCapacity/eventReserve-1 {
+		t.Errorf("the last one is %+v", e)
 	}
 }
 

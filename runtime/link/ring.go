@@ -32,10 +32,11 @@ func (r *ring) slot(position uint64) []word {
 	return r.produced[o : o+r.width]
 }
 
-// put adds a record of the ring's width, or counts it as lost. A consumer that writes nonsense into
-// its tail makes the ring look full or empty; it loses records, nothing else.
-func (r *ring) put(rec []uint64) bool {
-	if r.position-r.tail.Load() >= r.capacity {
+// put adds a record of the ring's width and leaves so many places free, or counts it
+// as lost. A consumer that writes nonsense into its tail makes the ring look full or
+// empty; it loses records, nothing else.
+func (r *ring) put(rec []uint64, free uint64) bool {
+	if r.position-r.tail.Load() >= r.capacity-free {
 		r.lost++
 		r.produced[ringLost].Store(r.lost)
 		return false

@@ -86,13 +86,13 @@ func (s *Segment) PutTrace(t *Trace) {
 	if lost := min(s.traces.lost-s.gapTold, math.MaxInt32); lost != 0 {
 		gap := Trace{Kind: TraceGap, Index: int32(lost), At: t.At, Now: t.Now}
 		rec := gap.pack()
-		if !s.traces.put(rec[:]) {
+		if !s.traces.put(rec[:], 0) {
 			return // put has counted it: one for this trace, its own was never tried
 		}
 		s.gapTold += lost
 	}
 	rec := t.pack()
-	s.traces.put(rec[:])
+	s.traces.put(rec[:], 0)
 }
 
 // TakeTrace takes the oldest trace (brain, one goroutine); false when there is

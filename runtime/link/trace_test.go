@@ -67,7 +67,7 @@ func TestTraceNonsense(t *testing.T) {
 	s := newSegment(t)
 	brain := attach(t, s)
 	bad := traceRecord{200}
-	s.traces.put(bad[:])
+	s.traces.put(bad[:], 0)
 	s.PutTrace(&Trace{Kind: TraceTick})
 	var tr Trace
 	if !brain.TakeTrace(&tr) || tr.Kind != TraceTick {

@@ -58,7 +58,7 @@ func newRecorder(t testing.TB, path, folder string) (*Recorder, *lockedLog) {
 	log := &lockedLog{}
 	start := time.Now()
 	return New(Config{
-		Robot: testRobot(t), Path: path, Folder: folder, Events: []Event{{Kind: "mode", Body: testEvent{}}},
+		Robot: testRobot(t), Path: path, Folder: folder, Events: []Event{{Kind: "signal", Body: testEvent{}}, {Kind: "mode", Body: testEvent{}, Soon: true}},
 		Header: recording.Header{Robot: "one", Run: "r", Wall: start, Monotonic: time.Hour},
 		Clock:  func() time.Duration { return time.Hour + time.Since(start) }, Wall: time.Now,
 		Log: slog.New(slog.NewTextHandler(log, nil)),
@@ -165,13 +165,36 @@ func TestRecords(t *testing.T) {
 	}
 }
 
-// fill takes all room in the queue: traces what they may have, events the rest.
+// fill takes all room in the queue: traces what they may have, then what happens
+// often, reasons the rest.
 func fill(r *Recorder) {
 	for i := range traceLength {
 		r.Traces(readings(i, 1))
 	}
-	for range queueLength - traceLength {
+	for range eventLength - traceLength {
+		r.Event("signal", time.Hour, testEvent{"waits"})
+	}
+	for range queueLength - eventLength {
 		r.Event("mode", time.Hour, testEvent{"waits"})
+	}
+}
+
+// TestFloodLeavesRoomForReasons: what happens thousands of times does not push out
+// what says why.
+func TestFloodLeavesRoomForReasons(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "one.mcap")
+	r, _ := newRecorder(t, path, "")
+	for range 10 * queueLength {
+		r.Traces(readings(0, 1))
+		r.Event("signal", time.Hour, testEvent{"flood"})
+	}
+	r.Event("mode", time.Hour, testEvent{"the reason"})
+	r.Decision(&dancer.Decision{ID: "kept", Monotonic: time.Hour}, dancer.QuestionRecord{State: "none", Revision: 7})
+	r.Start()
+	r.Close()
+	all := contents(t, path)
+	if len(all["/mode"]) != 1 || len(all[TopicDecision]) != 1 || len(all[TopicReading])+len(all["/signal"]) != eventLength {
+		t.Errorf("%d reasons, %d decisions, %d readings, %d signals", len(all["/mode"]), len(all[TopicDecision]), len(all[TopicReading]), len(all["/signal"]))
 	}
 }
 

@@ -22,6 +22,11 @@ const queueLength = 512
 // stays for what happened, without which nobody would know of the flood.
 const traceLength = queueLength - queueLength/8
 
+// eventLength is how much of it events may take that need not be on the disk soon:
+// a flood is told by one event of its port and by a signal's thousands of others.
+// The rest stays for why the robot stands as it does, and for what it decides.
+const eventLength = queueLength - queueLength/16
+
 // Rhythms of the writer.
 const (
 	beat       = time.Second      // how often it looks at the clock
@@ -292,6 +297,11 @@ func (r *Recorder) Event(kind string, at time.Duration, body any) {
 }
 
 func (r *Recorder) event(e entry) {
+	if !e.soon && len(r.queue) >= eventLength {
+		r.lost.Add(1)
+		r.eventsLost.Add(1)
+		return
+	}
 	if !r.offer(e, 1) {
 		r.eventsLost.Add(1)
 	}

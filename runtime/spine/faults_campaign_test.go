@@ -38,6 +38,7 @@ type campaign struct {
 	slave   *os.File
 	flood   [2]*os.File // our ends: edges in, answers out
 	subject *exec.Cmd
+	ended   <-chan struct{} // the subject has
 	driver  *edgeDriver
 	log     *witness
 	mqtt    *witness
@@ -126,8 +127,8 @@ func (c *campaign) startBroker(binary string) string {
 	return address
 }
 
-// begin starts a process that ends with the test.
-func (c *campaign) begin(cmd *exec.Cmd) {
+// begin starts a process that ends with the test, and says when it has ended.
+func (c *campaign) begin(cmd *exec.Cmd) (ended <-chan struct{}) {
 	c.Helper()
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM} // also of a test that is killed
 	c.must(cmd.Start())
@@ -142,6 +143,7 @@ func (c *campaign) begin(cmd *exec.Cmd) {
 			<-done
 		}
 	})
+	return done
 }
 
 func (c *campaign) startSubject(binary, robot string) {
@@ -158,7 +160,7 @@ func (c *campaign) startSubject(binary, robot string) {
 	}
 	c.subject.ExtraFiles = append(files[:], floodFiles[:]...)
 	c.subject.Stdout, c.subject.Stderr = &lineWitness{witness: c.log}, &lineWitness{witness: c.log}
-	c.begin(c.subject)
+	c.ended = c.begin(c.subject)
 	for _, f := range c.subject.ExtraFiles {
 		f.Close()
 	}
@@ -416,7 +418,17 @@ func (c *campaign) finish() {
 	c.driver.end.Store(true)
 	<-c.driver.ended
 	_ = c.subject.Process.Signal(unix.SIGTERM)
-	c.until("the spine has ended", func() bool { _, err := Control(c.data, "status", time.Second); return err != nil })
+	c.until("the spine has ended", func() bool {
+		select {
+		case <-c.ended:
+			return true
+		default:
+			return false
+		}
+	})
+	if state := c.subject.ProcessState; !state.Success() {
+		c.Errorf("the spine ended with %v\n%s", state, c.told())
+	}
 	all := recordedEvents(c.T, c.data)
 	for i, from := range c.began {
 		to := end

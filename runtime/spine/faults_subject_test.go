@@ -55,7 +55,7 @@ func runSubject() error {
 	}
 	cfg := Config{
 		Robot: robot, DataDir: os.Getenv(envData), Dedicated: true, OwnBrainUser: os.Getenv(envSameUser) == "",
-		Log:          slog.New(slog.NewTextHandler(os.Stderr, nil)).With("part", "spine"),
+		Log: slog.New(slog.NewTextHandler(os.Stderr, nil)).With("part", "spine"), Stderr: os.Stderr,
 		BrainCommand: func() *exec.Cmd { return realBrain(robot.Path) },
 		// A hundred brains die here: without the hook each would wait for ten seconds.
 		patience: &patience{first: 50 * time.Millisecond, most: 50 * time.Millisecond, soon: patient, strikes: 3, grace: 3 * time.Second},
