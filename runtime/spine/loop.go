@@ -15,7 +15,7 @@ const lateAfter = time.Millisecond
 // spin: a real-time thread that spins starves everything else.
 const leastWait = 100 * time.Microsecond
 
-// chunkSize is what one wake-up reads from one port at most, in bytes: a hundred of
+// chunkSize is what one wake-up reads from one port at most, in bytes: thirty-two of
 // the shortest frames, 0.1 ms, which is what a flood of them makes others wait.
 const chunkSize = 1024
 
@@ -62,6 +62,7 @@ type loop struct {
 	wakesFrom  time.Duration
 	brainMuted bool
 	flood      floodGate
+	gaveWay    time.Duration
 }
 
 // begin registers everything and takes the first readings. Outputs are safe
@@ -128,7 +129,8 @@ func (l *loop) run() {
 // cycle waits once and does what is ready.
 func (l *loop) cycle() {
 	l.publish()
-	l.poller.arm(l.nextDeadline())
+	l.giveWay()
+	l.poller.arm(l.wakeBy(l.nextDeadline()))
 	n := l.poller.wait()
 	now := l.clock.now()
 	for i := range n {
