@@ -2,6 +2,7 @@ package spine
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -9,6 +10,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -25,6 +27,7 @@ const answerWithin = time.Second
 // answer and every value of the commanded output.
 type edgeDriver struct {
 	edges, answers int
+	cpu            int // that it stays on
 	machine        *machine
 	random         *rand.Rand
 	clock          clock
@@ -47,8 +50,10 @@ type edgeDriver struct {
 	tally   tally
 	slow    []slowAnswer // at most slowKept
 	high    bool
-	sent    time.Duration // the edge in hand, 0 none
-	before  time.Duration // what the machine had kept for itself when it was sent
+	sent    time.Duration    // the edge in hand, 0 none: before its write
+	written time.Duration    // after it
+	before  time.Duration    // what the machine had kept for itself when it was sent
+	waited  [2]time.Duration // run-queue delay of the loop's thread and of this one then
 	partial []byte
 	chunk   [4096]byte
 }
@@ -57,8 +62,8 @@ type edgeDriver struct {
 type tally struct {
 	Asked, Answered int
 	Lost            int           // without an answer for a second
-	Raw, Corrected  time.Duration // worst
-	Late            int           // corrected, more than reflexWithin
+	Raw             time.Duration // worst
+	Slow            int           // raw, more than reflexWithin
 }
 
 // commandedValue is one value of the commanded output.
@@ -69,15 +74,15 @@ type commandedValue struct {
 	machine time.Duration // what the machine kept for itself just before
 }
 
-// slowAnswer is one that took too long, and where.
+// slowAnswer is an edge whose answer took too long: what is known of it, and the
+// run-queue delay of the driver's own thread meanwhile, ns.
 type slowAnswer struct {
-	At                             time.Duration // when it was asked
-	Took, Machine                  time.Duration
-	ToRobot, InRobot, BackToDriver time.Duration
+	edge
+	driverWaited int64
 }
 
-// slowKept bounds the list of them.
-const slowKept = 20
+// slowKept bounds the list of them. More fail the test.
+const slowKept = 1 << 14
 
 // action is something that the thread does right after an edge.
 type action struct {
@@ -92,9 +97,9 @@ const (
 	reflexWithin = time.Millisecond
 )
 
-func newDriver(edges, answers int, m *machine, seed uint64) *edgeDriver {
+func newDriver(edges, answers, cpu int, m *machine, seed uint64) *edgeDriver {
 	return &edgeDriver{
-		edges: edges, answers: answers, machine: m, random: rand.New(rand.NewPCG(seed, 0)), clock: newClock(),
+		edges: edges, answers: answers, cpu: cpu, machine: m, random: rand.New(rand.NewPCG(seed, 0)), clock: newClock(),
 		ended: make(chan struct{}), partial: make([]byte, 0, 8192),
 		values: make([]commandedValue, 1<<16), slow: make([]slowAnswer, 0, slowKept), toldSlow: make([]slowAnswer, 0, slowKept),
 	}
@@ -108,6 +113,10 @@ func (d *edgeDriver) run() {
 	runtime.LockOSThread()                                  // never unlocked: a real-time thread is not given back
 	d.fifo = madeRealTime(slog.New(slog.DiscardHandler))
 	d.machine.watchSelf()
+	if err := stayOn(d.cpu); err != nil {
+		d.fail(err)
+		return
+	}
 	next := d.clock.now()
 	for !d.end.Load() {
 		now := d.clock.now()
@@ -153,11 +162,12 @@ func (d *edgeDriver) edge() error {
 		line = edgeLines[1]
 	}
 	d.high = !d.high
-	d.before = d.machine.kept()
+	d.before, d.waited = d.machine.kept()
 	d.sent = d.clock.now()
 	if _, err := unix.Write(d.edges, line); err != nil {
 		return fmt.Errorf("write edge: %w", err)
 	}
+	d.written = d.clock.now()
 	if a := d.action.Swap(nil); a != nil {
 		a.began = d.clock.now()
 		a.do()
@@ -170,9 +180,6 @@ func (d *edgeDriver) edge() error {
 
 func (d *edgeDriver) lost() {
 	d.tally.Lost++
-	if len(d.slow) < slowKept {
-		d.slow = append(d.slow, slowAnswer{At: d.sent, Took: d.clock.now() - d.sent})
-	}
 	d.sent = 0
 }
 
@@ -228,7 +235,8 @@ func (d *edgeDriver) line(line []byte, now time.Duration) {
 			d.answered(now, time.Duration(numbers[2]), time.Duration(numbers[3]))
 		}
 	case "D":
-		v := commandedValue{at: now, value: value, lease: lease, machine: d.machine.kept() - d.before}
+		kept, _ := d.machine.kept()
+		v := commandedValue{at: now, value: value, lease: lease, machine: kept - d.before}
 		if n := d.valued.Load(); n < int64(len(d.values)) {
 			d.values[n] = v
 			d.valued.Store(n + 1)
@@ -238,19 +246,23 @@ func (d *edgeDriver) line(line []byte, now time.Duration) {
 
 func (d *edgeDriver) answered(now, read, wrote time.Duration) {
 	took, sent := now-d.sent, d.sent
-	corrected := took
-	if took > reflexWithin/2 {
-		corrected = max(took-(d.machine.kept()-d.before), 0)
-	}
 	d.sent = 0
 	t := &d.tally
 	t.Answered++
-	t.Raw, t.Corrected = max(t.Raw, took), max(t.Corrected, corrected)
-	if corrected > reflexWithin {
-		t.Late++
-		if len(d.slow) < slowKept {
-			d.slow = append(d.slow, slowAnswer{sent, took, took - corrected, read - sent, wrote - read, now - wrote})
-		}
+	t.Raw = max(t.Raw, took)
+	if took <= reflexWithin {
+		return
+	}
+	t.Slow++
+	if len(d.slow) < slowKept {
+		_, waited := d.machine.kept()
+		d.slow = append(d.slow, slowAnswer{
+			edge{
+				Begin: int64(sent), Sent: int64(d.written), Read: int64(read), Written: int64(wrote), End: int64(now),
+				Waited: int64(waited[0] - d.waited[0]),
+			},
+			int64(waited[1] - d.waited[1]),
+		})
 	}
 }
 
@@ -303,7 +315,7 @@ func (d *edgeDriver) since(at time.Duration) []commandedValue {
 // that they could run and another ran (the hypervisor's share of all processors
 // included).
 type machine struct {
-	threads []int // schedstat of each
+	threads [2]int // schedstat of the loop's thread and of the driver's, -1 none
 	stat    int
 	buffer  [2048]byte
 }
@@ -311,11 +323,11 @@ type machine struct {
 // tick of /proc/stat.
 const tick = 10 * time.Millisecond
 
-// newMachine watches the loop's thread of a spine.
-func newMachine(pid int) (*machine, error) {
-	m := &machine{stat: -1}
-	if tid := realTimeThread(pid); tid != 0 {
-		if err := m.watch(pid, tid); err != nil {
+// newMachine watches the loop's thread of a spine, and keeps it on one processor.
+func newMachine(pid, cpu int) (*machine, error) {
+	m := &machine{threads: [2]int{-1, -1}, stat: -1}
+	if tid := loopThread(pid); tid != 0 {
+		if err := errors.Join(m.watch(0, pid, tid), stayThere(tid, cpu)); err != nil {
 			return nil, err
 		}
 	}
@@ -324,49 +336,66 @@ func newMachine(pid int) (*machine, error) {
 	return m, err
 }
 
-// realTimeThread finds the thread with a real-time policy, 0 without one.
-func realTimeThread(pid int) int {
+// loopThread finds the loop's thread, 0 without real-time priority. All threads of
+// the spine have the loop's; it alone refuses Go's signals of preemption.
+func loopThread(pid int) int {
 	tasks, _ := os.ReadDir(filepath.Join("/proc", strconv.Itoa(pid), "task"))
 	for _, t := range tasks {
 		tid, err := strconv.Atoi(t.Name())
 		if err != nil {
 			continue
 		}
-		if a, err := unix.SchedGetAttr(tid, 0); err == nil && a.Policy == unix.SCHED_FIFO {
+		status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/status", pid, tid))
+		_, after, _ := strings.Cut(string(status), "SigBlk:")
+		blocked, _, _ := strings.Cut(after, "\n")
+		mask, err := strconv.ParseUint(strings.TrimSpace(blocked), 16, 64)
+		a, refused := unix.SchedGetAttr(tid, 0)
+		if err == nil && refused == nil && a.Policy == unix.SCHED_FIFO && mask>>(unix.SIGURG-1)&1 == 1 {
 			return tid
 		}
 	}
 	return 0
 }
 
-func (m *machine) watch(pid, tid int) error {
-	fd, err := unix.Open(fmt.Sprintf("/proc/%d/task/%d/schedstat", pid, tid), unix.O_RDONLY|unix.O_CLOEXEC, 0)
-	if err == nil {
-		m.threads = append(m.threads, fd)
-	}
+func stayOn(cpu int) error { return stayThere(0, cpu) }
+
+// stayThere keeps a thread on one processor: only then is it known what that
+// processor kept from it.
+func stayThere(tid, cpu int) error {
+	var set unix.CPUSet
+	set.Set(cpu)
+	return os.NewSyscallError("sched_setaffinity", unix.SchedSetaffinity(tid, &set))
+}
+
+func (m *machine) watch(i, pid, tid int) (err error) {
+	m.threads[i], err = unix.Open(fmt.Sprintf("/proc/%d/task/%d/schedstat", pid, tid), unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	return err
 }
 
 // watchSelf watches the calling thread too.
-func (m *machine) watchSelf() { _ = m.watch(os.Getpid(), unix.Gettid()) } // without it less is taken off
+func (m *machine) watchSelf() { _ = m.watch(1, os.Getpid(), unix.Gettid()) } // without it less is taken off
 
-// kept is what the machine has kept for itself so far.
-func (m *machine) kept() time.Duration {
-	var total time.Duration
-	for _, fd := range m.threads {
+// kept is what the machine has kept for itself so far, and of that the run-queue
+// delay of each thread.
+func (m *machine) kept() (total time.Duration, delays [2]time.Duration) {
+	for i, fd := range m.threads {
 		if delay, ok := m.number(fd, 1); ok {
-			total += time.Duration(delay)
+			delays[i] = time.Duration(delay)
+			total += delays[i]
 		}
 	}
 	// cpu user nice system idle iowait irq softirq steal
 	if ticks, ok := m.number(m.stat, 8); ok {
 		total += time.Duration(ticks) * tick
 	}
-	return total
+	return total, delays
 }
 
 // number reads the n-th field of a file, without an allocation.
 func (m *machine) number(fd, n int) (value uint64, ok bool) {
+	if fd < 0 {
+		return 0, false
+	}
 	size, _, errno := unix.RawSyscall6(unix.SYS_PREAD64, uintptr(fd), uintptr(unsafe.Pointer(&m.buffer[0])), uintptr(len(m.buffer)), 0, 0, 0)
 	if errno != 0 {
 		return 0, false
@@ -392,10 +421,9 @@ func (m *machine) number(fd, n int) (value uint64, ok bool) {
 }
 
 func (m *machine) close() {
-	for _, fd := range m.threads {
-		unix.Close(fd)
-	}
-	if m.stat >= 0 {
-		unix.Close(m.stat)
+	for _, fd := range append(m.threads[:], m.stat) {
+		if fd >= 0 {
+			unix.Close(fd)
+		}
 	}
 }

@@ -17,7 +17,7 @@ const leastWait = 100 * time.Microsecond
 
 // chunkSize is what one wake-up reads from one port at most, in bytes: thirty-two of
 // the shortest frames, 0.1 ms, which is what a flood of them makes others wait.
-const chunkSize = 1024
+const chunkSize = 256
 
 // haltBudget is how long the devices have to take their safe values at the end.
 const haltBudget = 500 * time.Millisecond
