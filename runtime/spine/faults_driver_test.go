@@ -34,6 +34,8 @@ type edgeDriver struct {
 	fifo           bool
 
 	end    atomic.Bool
+	judged atomic.Bool // edges count as slow from now on: a start is no fault
+	raise  atomic.Bool // above the other threads of this process
 	ended  chan struct{}
 	action atomic.Pointer[action] // done right after the next edge
 
@@ -52,6 +54,7 @@ type edgeDriver struct {
 	high    bool
 	sent    time.Duration    // the edge in hand, 0 none: before its write
 	written time.Duration    // after it
+	acted   time.Duration    // how long it was busy otherwise after that
 	before  time.Duration    // what the machine had kept for itself when it was sent
 	waited  [2]time.Duration // run-queue delay of the loop's thread and of this one then
 	partial []byte
@@ -119,6 +122,11 @@ func (d *edgeDriver) run() {
 	}
 	next := d.clock.now()
 	for !d.end.Load() {
+		if d.raise.CompareAndSwap(true, false) {
+			a := realTimeAttributes()
+			a.Priority++
+			_ = unix.SchedSetAttr(0, a, 0) // where that is refused, it has none at all
+		}
 		now := d.clock.now()
 		if d.sent != 0 && now-d.sent > answerWithin {
 			d.lost()
@@ -155,8 +163,10 @@ func (d *edgeDriver) publish() {
 	}
 }
 
-// edge sends the next edge and does what was left to do with one.
+// edge sends the next edge and does what was left to do with one. Go may want the
+// thread to give way: now, when nothing is awaited.
 func (d *edgeDriver) edge() error {
+	runtime.Gosched()
 	line := edgeLines[0]
 	if d.high {
 		line = edgeLines[1]
@@ -167,11 +177,12 @@ func (d *edgeDriver) edge() error {
 	if _, err := unix.Write(d.edges, line); err != nil {
 		return fmt.Errorf("write edge: %w", err)
 	}
-	d.written = d.clock.now()
+	d.written, d.acted = d.clock.now(), 0
 	if a := d.action.Swap(nil); a != nil {
 		a.began = d.clock.now()
 		a.do()
 		a.did = d.clock.now()
+		d.acted = a.did - a.began
 		close(a.done)
 	}
 	d.tally.Asked++
@@ -245,12 +256,15 @@ func (d *edgeDriver) line(line []byte, now time.Duration) {
 }
 
 func (d *edgeDriver) answered(now, read, wrote time.Duration) {
+	if done := d.written + d.acted; d.acted > 0 && done > wrote { // it could not take the answer before
+		now -= done - max(wrote, d.written)
+	}
 	took, sent := now-d.sent, d.sent
 	d.sent = 0
 	t := &d.tally
 	t.Answered++
 	t.Raw = max(t.Raw, took)
-	if took <= reflexWithin {
+	if took <= reflexWithin || !d.judged.Load() {
 		return
 	}
 	t.Slow++

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -94,7 +95,8 @@ func outOfMemory(c *campaign) {
 	c.Helper()
 	pid := c.brain()
 	c.must(os.WriteFile(fmt.Sprintf("/proc/%d/oom_score_adj", pid), []byte("1000"), 0))
-	hog := exec.Command("chrt", "--other", "0", os.Args[0]) // not in real time, as we are
+	// Not in real time, as we are, and on any processor.
+	hog := exec.Command("taskset", "-c", fmt.Sprintf("0-%d", runtime.NumCPU()-1), "chrt", "--other", "0", os.Args[0])
 	hog.Env = append(os.Environ(), envBrain+"=hog", envGroup+"="+c.trouble.group)
 	end, err := startLoad(hog)
 	c.must(err)

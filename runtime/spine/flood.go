@@ -16,6 +16,11 @@ const (
 	floodWindow = 10 * time.Millisecond
 	floodBudget = 8 * time.Millisecond
 	floodShare  = time.Millisecond
+
+	// What one reading counts at most: it handles chunkSize bytes or a few edges, and
+	// when it took longer, something else had the processor. Whoever was read then must
+	// not be kept waiting for it.
+	floodMost = time.Millisecond
 )
 
 // floodFrames is how many frames of one port in a window are called a flood: a
@@ -48,6 +53,7 @@ func newFloodGate(h *hardware) floodGate {
 // take counts what one reading took, and says whether its source is not to be
 // read again in this window.
 func (g *floodGate) take(s *source, took time.Duration) bool {
+	took = min(max(took, 1), floodMost) // a clock that stands still counts readings
 	s.spent += took
 	g.spent += took
 	return g.spent >= floodBudget && s.spent >= floodShare
@@ -80,7 +86,7 @@ func (l *loop) tookPort(i int, begin time.Duration) {
 			l.tellFlood(i, s, now)
 		}
 	}
-	if l.flood.take(s, max(now-begin, 1)) && p.open && !s.muted {
+	if l.flood.take(s, now-begin) && p.open && !s.muted {
 		s.muted, l.flood.muted = true, true
 		l.poller.forget(p.stream.Fd())
 	}
@@ -91,7 +97,7 @@ func (l *loop) tookInput(i int, begin time.Duration) {
 	now := l.clock.now()
 	l.turnFlood(now)
 	s := &l.flood.inputs[i]
-	if l.flood.take(s, max(now-begin, 1)) && !s.muted {
+	if l.flood.take(s, now-begin) && !s.muted {
 		s.muted, l.flood.muted = true, true
 		l.poller.forget(l.hardware.inputs[i].Fd())
 	}

@@ -41,3 +41,22 @@ func TestFloodGate(t *testing.T) {
 		}
 	}
 }
+
+// TestStallIsNoFlood: when something else had the processor while a port was read,
+// the port is read on.
+func TestStallIsNoFlood(t *testing.T) {
+	g := floodGate{ports: make([]source, 1)}
+	g.turn(time.Hour)
+	for _, took := range []time.Duration{25 * time.Millisecond, 10 * time.Microsecond, 12 * time.Millisecond} {
+		if g.take(&g.ports[0], took) {
+			t.Errorf("left out after a reading that took %v", took)
+		}
+	}
+	readings := 2
+	for !g.take(&g.ports[0], 25*time.Millisecond) { // a processor this slow exists nowhere, but then the rest must run too
+		readings++
+	}
+	if want := int(floodBudget / floodMost); readings > want {
+		t.Errorf("left out after %d long readings, want at most %d", readings, want)
+	}
+}

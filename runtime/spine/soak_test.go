@@ -47,8 +47,9 @@ const witnessPeriod = 250 * time.Microsecond
 // output's write: stolen time alone. On the source's processor only a gap inside of
 // its own write counts, because the edge is sent by then. What the loop does itself,
 // what it waits for in Go's runtime (a lock, a turn), page faults and system calls
-// are never taken off. Witnesses see a gap up to 0.25 ms too short: to the loop's
-// disadvantage.
+// are never taken off. A witness knows of a gap from when it was due; it may have
+// begun up to 0.25 ms before, when the witness ran last. An edge that missed only if
+// it did not is told as undecided and does not fail the test.
 func TestSoakCycles(t *testing.T) {
 	cycles := soakCycles
 	switch n, err := strconv.Atoi(os.Getenv("DANCER_SOAK")); {
@@ -76,7 +77,7 @@ func TestSoakCycles(t *testing.T) {
 	j := judgeEdges(m.Edges, gaps(), p)
 	t.Logf("%d edges: p50 %v p99 %v p99.9 %v longest %v; %d decisions, %d allocations, %d collections, %d page faults",
 		m.Count, m.P50, m.P99, m.P999, m.Max, m.Subject.Decisions, m.Subject.Allocations, m.Subject.Collections, m.Subject.Faults)
-	t.Logf("misses of %v: %d as measured, %d after run-queue delay and stolen time were taken off", missAfter, j.raw, len(j.missed))
+	t.Logf("misses of %v: %d as measured, %d after run-queue delay and stolen time were taken off, %d undecided", missAfter, j.raw, len(j.missed), j.undecided)
 	t.Logf("run-queue delay of the loop: %v in all, longest of one edge %v", j.waited, j.waitedMost)
 	t.Logf("stolen time seen by the witnesses: %s; steal counted by the kernel: %v", j.gaps, ticks)
 	for _, line := range j.missed {
@@ -87,13 +88,27 @@ func TestSoakCycles(t *testing.T) {
 	}
 }
 
-// gap is a time in which a processor ran nothing, ns of CLOCK_MONOTONIC.
-type gap struct{ from, to int64 }
+// gap is a time in which a processor ran nothing, ns of CLOCK_MONOTONIC: from a time
+// on for certain, and at the earliest from another one.
+type gap struct{ earliest, from, to int64 }
+
+// earliest are the gaps as long as they can have been.
+func earliest(gaps [][]gap) [][]gap {
+	all := make([][]gap, len(gaps))
+	for cpu := range gaps {
+		all[cpu] = slices.Clone(gaps[cpu])
+		for i := range all[cpu] {
+			all[cpu][i].from = all[cpu][i].earliest
+		}
+	}
+	return all
+}
 
 // judgement is what became of the edges.
 type judgement struct {
 	raw                int      // longer than missAfter as measured
 	missed             []string // and also without what is taken off, one line each
+	undecided          int
 	waited, waitedMost time.Duration
 	gaps               string
 }
@@ -101,7 +116,7 @@ type judgement struct {
 // judgeEdges takes off what TestSoakCycles says. gaps are those of each processor, in
 // order.
 func judgeEdges(edges []edge, gaps [][]gap, p placement) judgement {
-	j := judgement{gaps: tellGaps(gaps)}
+	j, longest := judgement{gaps: tellGaps(gaps)}, earliest(gaps)
 	for i, e := range edges {
 		waited := time.Duration(e.Waited)
 		j.waited += waited
@@ -115,7 +130,10 @@ func judgeEdges(edges []edge, gaps [][]gap, p placement) judgement {
 			continue
 		}
 		j.raw++
-		off := excused(e, end, gaps, p)
+		off := excused(e, end, longest, p)
+		if took-off <= missAfter && took-excused(e, end, gaps, p) > missAfter {
+			j.undecided++
+		}
 		if took-off > missAfter {
 			j.missed = append(j.missed, fmt.Sprintf("edge %d took %v, of which %v are not the loop's: run-queue delay %v; sent after %v, read after %v, written after %v",
 				i, took, off, waited, time.Duration(e.Sent-e.Begin), time.Duration(e.Read-e.Begin), time.Duration(end-e.Begin)))
@@ -186,7 +204,7 @@ func startWitnesses(t *testing.T, probe string) (gaps func() [][]gap) {
 			}
 			for line := range strings.Lines(told[cpu].String()) {
 				var g gap
-				if _, err := fmt.Sscan(line, &g.from, &g.to); err != nil {
+				if _, err := fmt.Sscan(line, &g.earliest, &g.from, &g.to); err != nil {
 					t.Fatalf("witness: %v: %q", err, line)
 				}
 				found[cpu] = append(found[cpu], g)
@@ -226,22 +244,26 @@ func TestJudgeEdges(t *testing.T) {
 		gaps    [][]gap
 		raw     int
 		missing int
+
+		undecided int
 	}{
-		{"in time", edge{Begin: 0, Sent: 5 * us, Read: 50 * us, Written: 60 * us, End: 2000 * us}, [][]gap{nil, nil}, 0, 0},
-		{"its own work", edge{Sent: 5 * us, Read: 50 * us, Written: 1200 * us}, [][]gap{nil, nil}, 1, 1},
-		{"waited for its processor", edge{Sent: 5 * us, Read: 1500 * us, Written: 1510 * us, Waited: 1400 * us}, [][]gap{nil, nil}, 1, 0},
-		{"waited while it worked", edge{Sent: 5 * us, Read: 50 * us, Written: 1200 * us, Waited: 1100 * us}, [][]gap{nil, nil}, 1, 1},
-		{"waited for a lock", edge{Sent: 5 * us, Read: 1500 * us, Written: 1510 * us, Waited: 20 * us}, [][]gap{nil, nil}, 1, 1},
-		{"stolen before it read", edge{Sent: 5 * us, Read: 3000 * us, Written: 3010 * us}, [][]gap{nil, {{-100 * us, 2900 * us}}}, 1, 0},
-		{"stolen as it worked", edge{Sent: 5 * us, Read: 50 * us, Written: 3000 * us}, [][]gap{nil, {{60 * us, 2900 * us}}}, 1, 0},
-		{"waited and stolen at once", edge{Sent: 5 * us, Read: 3000 * us, Written: 3010 * us, Waited: 1500 * us}, [][]gap{nil, {{0, 1500 * us}}}, 1, 1},
-		{"stolen from the source as it sent", edge{Sent: 2000 * us, Read: 2100 * us, Written: 2110 * us}, [][]gap{{{10 * us, 1990 * us}}, nil}, 1, 0},
-		{"stolen from the source when it had sent", edge{Sent: 5 * us, Read: 2100 * us, Written: 2110 * us}, [][]gap{{{10 * us, 1990 * us}}, nil}, 1, 1},
-		{"stolen at another time", edge{Sent: 5 * us, Read: 2100 * us, Written: 2110 * us}, [][]gap{nil, {{-900 * us, -10 * us}, {2200 * us, 9000 * us}}}, 1, 1},
+		{"in time", edge{Begin: 0, Sent: 5 * us, Read: 50 * us, Written: 60 * us, End: 2000 * us}, [][]gap{nil, nil}, 0, 0, 0},
+		{"its own work", edge{Sent: 5 * us, Read: 50 * us, Written: 1200 * us}, [][]gap{nil, nil}, 1, 1, 0},
+		{"waited for its processor", edge{Sent: 5 * us, Read: 1500 * us, Written: 1510 * us, Waited: 1400 * us}, [][]gap{nil, nil}, 1, 0, 0},
+		{"waited while it worked", edge{Sent: 5 * us, Read: 50 * us, Written: 1200 * us, Waited: 1100 * us}, [][]gap{nil, nil}, 1, 1, 0},
+		{"waited for a lock", edge{Sent: 5 * us, Read: 1500 * us, Written: 1510 * us, Waited: 20 * us}, [][]gap{nil, nil}, 1, 1, 0},
+		{"stolen before it read", edge{Sent: 5 * us, Read: 3000 * us, Written: 3010 * us}, [][]gap{nil, {{-100 * us, -100 * us, 2900 * us}}}, 1, 0, 0},
+		{"stolen as it worked", edge{Sent: 5 * us, Read: 50 * us, Written: 3000 * us}, [][]gap{nil, {{60 * us, 60 * us, 2900 * us}}}, 1, 0, 0},
+		{"waited and stolen at once", edge{Sent: 5 * us, Read: 3000 * us, Written: 3010 * us, Waited: 1500 * us}, [][]gap{nil, {{0, 0, 1500 * us}}}, 1, 1, 0},
+		{"stolen from the source as it sent", edge{Sent: 2000 * us, Read: 2100 * us, Written: 2110 * us}, [][]gap{{{10 * us, 10 * us, 1990 * us}}, nil}, 1, 0, 0},
+		{"stolen from the source when it had sent", edge{Sent: 5 * us, Read: 2100 * us, Written: 2110 * us}, [][]gap{{{10 * us, 10 * us, 1990 * us}}, nil}, 1, 1, 0},
+		{"stolen at another time", edge{Sent: 5 * us, Read: 2100 * us, Written: 2110 * us}, [][]gap{nil, {{-900 * us, -900 * us, -10 * us}, {2200 * us, 2200 * us, 9000 * us}}}, 1, 1, 0},
+		{"stolen a little before", edge{Sent: 5 * us, Read: 2100 * us, Written: 2110 * us}, [][]gap{nil, {{900 * us, 1100 * us, 2095 * us}}}, 1, 0, 1},
+		{"stolen too late in any case", edge{Sent: 5 * us, Read: 3100 * us, Written: 3110 * us}, [][]gap{nil, {{1100 * us, 1300 * us, 3095 * us}}}, 1, 1, 0},
 	} {
 		j := judgeEdges([]edge{c.edge}, c.gaps, two)
-		if j.raw != c.raw || len(j.missed) != c.missing {
-			t.Errorf("%s: %d misses as measured, want %d; %d left, want %d %v", c.name, j.raw, c.raw, len(j.missed), c.missing, j.missed)
+		if j.raw != c.raw || len(j.missed) != c.missing || j.undecided != c.undecided {
+			t.Errorf("%s: %d misses as measured, want %d; %d left, want %d %v; %d undecided, want %d", c.name, j.raw, c.raw, len(j.missed), c.missing, j.missed, j.undecided, c.undecided)
 		}
 	}
 }

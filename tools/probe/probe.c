@@ -22,9 +22,10 @@
  *       program under test, so that where both share the CPU the answer is read as
  *       soon as it is written.
  *   probe witness CPU PERIOD_NS
- *       Sleeps on one CPU at the highest priority, and writes "from to" in ns of
+ *       Sleeps on one CPU at the highest priority, and writes "last due now" in ns of
  *       CLOCK_MONOTONIC whenever it ran more than GAP_NS late: from the time it was
- *       due until it ran nothing could run there. Ends with its standard input. */
+ *       due until it ran nothing could run there, and perhaps since it ran last. Ends
+ *       with its standard input. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <poll.h>
@@ -336,13 +337,14 @@ static int witness(int cpu, int64_t period)
 	stay_on(cpu);
 	be_realtime(WITNESS);
 	setvbuf(stdout, NULL, _IOFBF, 1 << 20);
-	int64_t next = now_ns();
+	int64_t next = now_ns(), last = next;
 	for (long i = 1;; i++) {
 		next += period;
 		sleep_until(next);
 		int64_t now = now_ns();
 		if (now - next > GAP_NS)
-			printf("%lld %lld\n", (long long)next, (long long)now);
+			printf("%lld %lld %lld\n", (long long)last, (long long)next, (long long)now);
+		last = now;
 		if (now > next)
 			next += (now - next) / period * period;
 		if (i % 1000 == 0 && poll(&end, 1, 0) != 0)
