@@ -29,6 +29,9 @@ type packetCase struct {
 	begins byte   // with which a packet begins
 }
 
+// Turns in a square room, made once.
+var ld06Room, rplidarRoom = ld06Turn(room), rplidarTurn(room)
+
 var packetCases = []packetCase{
 	{
 		FramerConfig{Framing: "mavlink", Fields: []string{"HEARTBEAT.armed", "ATTITUDE.roll"}},
@@ -36,11 +39,11 @@ var packetCases = []packetCase{
 	},
 	{
 		FramerConfig{Framing: "ld06", Fields: []string{"sector.0", "nearest"}, Sweep: Sweep{Sectors: 4}},
-		func(testing.TB) []byte { return ld06Turn(room) }, 40, "", ld06Begin,
+		func(testing.TB) []byte { return ld06Room }, 40, "", ld06Begin,
 	},
 	{
 		FramerConfig{Framing: "rplidar", Fields: []string{"sector.0"}, Sweep: Sweep{Sectors: 4}},
-		func(testing.TB) []byte { return rplidarTurn(room) }, 4, "", rplidarBeginAnswer,
+		func(testing.TB) []byte { return rplidarRoom }, 4, "", rplidarBeginAnswer,
 	},
 	{
 		FramerConfig{Framing: "sbus", Fields: []string{"channel.1", "failsafe"}},

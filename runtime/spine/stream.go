@@ -61,11 +61,7 @@ func newFramer(r *config.Robot, index int) (hal.Framer, [][]int, []int, error) {
 	if len(names) == 0 {
 		return nil, nil, nil, nil // only written to
 	}
-	c := hal.FramerConfig{Framing: string(p.Framing), Fields: names, Columns: p.Columns, Pattern: p.Pattern}
-	if p.Delimiter != "" {
-		c.Delimiter = p.Delimiter[0]
-	}
-	f, err := hal.NewFramer(c)
+	f, err := hal.NewFramer(p.FramerConfig(names))
 	return f, fields, signals, err
 }
 
