@@ -37,14 +37,25 @@ func unknownField(framing, field string, known []KnownField) error {
 	return framingError("%s has no field %q: the fields are %s", framing, field, strings.Join(names, ", "))
 }
 
-// Line is what the devices of a framing need of the serial line.
+// Parity is the parity bit behind the eight of a byte.
+type Parity uint8
+
+// The parities.
+const (
+	NoParity Parity = iota
+	EvenParity
+	OddParity
+)
+
+// Line is how a serial line is set, and what the devices of a framing need besides.
+// Bytes have eight bits.
 type Line struct {
-	Baud       int    // bit/s; 0: the devices differ
-	EvenParity bool   // else none
-	TwoStops   bool   // two stop bits, else one
-	DropDTR    bool   // Data Terminal Ready must be off, or the device stands still
-	Start      []byte // what a device has to be told before it sends; nil: it sends by itself
-	Stop       []byte // what ends it
+	Baud     int // bit/s; 0: the devices differ
+	Parity   Parity
+	TwoStops bool   // two stop bits, else one
+	DropDTR  bool   // Data Terminal Ready must be off, or the device stands still
+	Start    []byte // what a device has to be told before it sends; nil: it sends by itself
+	Stop     []byte // what ends it
 }
 
 // LineOf gives the line of a framing.
@@ -55,7 +66,7 @@ func LineOf(framing string) Line {
 	case "rplidar":
 		return rplidarLine
 	case "sbus":
-		return Line{Baud: 100000, EvenParity: true, TwoStops: true}
+		return Line{Baud: 100000, Parity: EvenParity, TwoStops: true}
 	}
 	return Line{}
 }

@@ -59,7 +59,7 @@ func (l *loader) line(x keys, p *Port) {
 	if baud == 0 {
 		baud = defaultBaud
 	}
-	if line.EvenParity {
+	if line.Parity == hal.EvenParity {
 		parity = "even"
 	}
 	if line.TwoStops {

@@ -63,6 +63,14 @@ func (p *Port) FramerConfig(fields []string) hal.FramerConfig {
 	return c
 }
 
+// Line is how the port's serial line is set, and what its device has to be told.
+func (p *Port) Line() hal.Line {
+	line := hal.LineOf(string(p.Framing))
+	line.Baud, line.TwoStops = p.Baud, p.StopBits == 2
+	line.Parity = map[string]hal.Parity{"even": hal.EvenParity, "odd": hal.OddParity}[p.Parity]
+	return line
+}
+
 // Binary says whether the port carries packets of bytes, not lines of text.
 func (p *Port) Binary() bool {
 	switch p.Framing {
