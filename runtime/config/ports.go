@@ -118,8 +118,7 @@ func patternFields(pattern string) []string {
 	}
 }
 
-// device checks a port's device file. One that is not there may be plugged in
-// later, so only a run needs it.
+// device checks a port's device file. One that is not there may be plugged in later.
 func (l *loader) device(x keys, p Port, devices map[string]string) {
 	if p.Device == "" {
 		if !l.simulated() && !x.has("device") {
@@ -135,11 +134,26 @@ func (l *loader) device(x keys, p Port, devices map[string]string) {
 		return
 	}
 	if _, err := fs.Stat(l.opt.root(), strings.TrimPrefix(p.Device, "/")); err != nil {
-		what := fmt.Sprintf("device %s of %s does not exist on this machine", p.Device, x.what)
-		if l.opt.Run {
-			x.fault("device", l.deviceHint(), "%s", what)
+		l.unplugged = append(l.unplugged, unplugged{x, len(l.robot.Ports)})
+	}
+}
+
+// unplugged is a port whose device is not there.
+type unplugged struct {
+	keys
+	port int
+}
+
+// checkUnplugged reports the devices that are not there. A robot runs without its
+// sensors, whose signals are then invalid; not without what its outputs go through,
+// which nobody would know to be safe.
+func (l *loader) checkUnplugged() {
+	for _, u := range l.unplugged {
+		what := fmt.Sprintf("device %s of %s does not exist on this machine", l.robot.Ports[u.port].Device, u.what)
+		if l.opt.Run && l.robot.DrivesThrough(u.port) {
+			u.fault("device", l.deviceHint(), "%s", what)
 		} else {
-			x.r.warn(x.where("device"), what, l.deviceHint())
+			u.r.warn(u.where("device"), what, l.deviceHint())
 		}
 	}
 }

@@ -101,6 +101,16 @@ type Drive struct {
 	Format     string  // what is written to the port; {value} is replaced
 }
 
+// DrivesThrough says whether an output goes through a port.
+func (r *Robot) DrivesThrough(port int) bool {
+	for i := range r.Drives {
+		if d := &r.Drives[i]; !d.HasPin && d.Port == port {
+			return true
+		}
+	}
+	return false
+}
+
 // Lease is how long a command of the brain is good for.
 type Lease struct {
 	ExpiresAfter time.Duration       // default three steps of the model; 10 ms to 60 s

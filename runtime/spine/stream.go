@@ -34,7 +34,9 @@ type port struct {
 	signals []int   // all of them
 	outputs []int   // driven through this port
 	open    bool
-	writing bool // epoll also tells when it is writable
+	writing bool   // epoll also tells when it is writable
+	start   []byte // what its device has to be told before it sends
+	watch   portWatch
 }
 
 // newFramer makes the framer of a port for the signals that come from it.
