@@ -23,6 +23,7 @@ type Sweep struct {
 	NoEcho float64
 }
 
+// How many sectors a turn has.
 const (
 	DefaultSectors = 8  // 45 degrees each
 	MaxSectors     = 72 // 5 degrees each, the widest gap between two points that is none
