@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strings"
 )
 
 // MaxLine bounds one line of a serial stream, in bytes. A longer one is skipped
@@ -15,7 +16,8 @@ var ErrFraming = errors.New("framing cannot be used")
 
 // Framer cuts a byte stream into frames and reads the wanted fields of each. It
 // never allocates after construction, holds at most MaxLine bytes, and finds
-// back into step at the next line end after any garbage. Use it like this:
+// back into step after any garbage: at the next line end, or at the next packet
+// that passes its check. Use it like this:
 //
 //	for len(chunk) > 0 {
 //		frame, n, ok := framer.Next(chunk)
@@ -29,8 +31,8 @@ type Framer interface {
 	// reports whether they complete a frame. A frame without any wanted field is
 	// complete and empty. The frame is valid until the next call.
 	Next(chunk []byte) (frame Frame, n int, ok bool)
-	// Reset forgets the started line, for a port that was opened again. The
-	// counters go on.
+	// Reset forgets the started line or packet, for a port that was opened again.
+	// The counters go on.
 	Reset()
 	// Counters tells what has passed since construction.
 	Counters() Counters
@@ -50,17 +52,24 @@ type FieldValue struct {
 type Counters struct {
 	Frames  uint64 // complete frames
 	Bytes   uint64 // bytes consumed, good and bad
-	Errors  uint64 // lines refused: malformed, checksum, too long
-	Dropped uint64 // bytes of the refused lines
+	Errors  uint64 // lines or packets refused: malformed, checksum, too long
+	Dropped uint64 // bytes of the refused ones
 }
 
 // FramerConfig chooses and configures a framer.
 type FramerConfig struct {
-	Framing   string   // "json", "csv", "nmea" or "lines"
+	Framing   string   // one of Framings
 	Fields    []string // wanted fields; what a name means depends on the framing
 	Columns   []string // csv: column names, nil to learn them from the stream's header
 	Delimiter byte     // csv: default ','
 	Pattern   string   // lines: text with {name} where a number stands
+	System    int      // mavlink: the only system that is heard, 1 to 255; 0 all
+	Sweep     Sweep    // ld06, rplidar
+}
+
+// Framings are the names of the framings: lines of text, then binary packets.
+func Framings() []string {
+	return []string{"json", "csv", "nmea", "lines", "mavlink", "ld06", "rplidar", "sbus"}
 }
 
 // NewFramer makes the framer that a configuration asks for. Errors wrap
@@ -75,8 +84,16 @@ func NewFramer(c FramerConfig) (Framer, error) {
 		return NewNMEAFramer(c.Fields)
 	case "lines":
 		return NewLinesFramer(c.Fields, c.Pattern)
+	case "mavlink":
+		return NewMAVLinkFramer(c.Fields, c.System)
+	case "ld06":
+		return NewLD06Framer(c.Fields, c.Sweep)
+	case "rplidar":
+		return NewRPLIDARFramer(c.Fields, c.Sweep)
+	case "sbus":
+		return NewSBUSFramer(c.Fields)
 	}
-	return nil, framingError("framing %q is unknown: use json, csv, nmea or lines", c.Framing)
+	return nil, framingError("framing %q is unknown: use one of %s", c.Framing, strings.Join(Framings(), ", "))
 }
 
 // framingError wraps ErrFraming.
@@ -109,6 +126,16 @@ type fields struct {
 func (f *fields) put(i int, v float64) { f.values[i], f.seen[i] = v, true }
 
 func (f *fields) clear() { clear(f.seen) }
+
+// appendSeen adds the fields that were put.
+func (f *fields) appendSeen(frame []FieldValue) []FieldValue {
+	for i, seen := range f.seen {
+		if seen {
+			frame = append(frame, FieldValue{i, f.values[i]})
+		}
+	}
+	return frame
+}
 
 // lineFramer is a Framer over a parser of lines.
 type lineFramer struct {
@@ -206,12 +233,7 @@ func (f *lineFramer) take(line []byte, cut bool) bool {
 	case skipped:
 		return false
 	}
-	f.frame = f.frame[:0]
-	for i, seen := range f.fields.seen {
-		if seen {
-			f.frame = append(f.frame, FieldValue{i, f.fields.values[i]})
-		}
-	}
+	f.frame = f.fields.appendSeen(f.frame[:0])
 	f.counters.Frames++
 	return true
 }

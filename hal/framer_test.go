@@ -213,7 +213,7 @@ func TestFramerErrors(t *testing.T) {
 		config FramerConfig
 		want   string
 	}{
-		{FramerConfig{Framing: "xml"}, `framing "xml" is unknown: use json, csv, nmea or lines`},
+		{FramerConfig{Framing: "xml"}, `framing "xml" is unknown: use one of json, csv, nmea, lines, mavlink, ld06, rplidar, sbus`},
 		{FramerConfig{Framing: "json", Fields: []string{""}}, "json field is empty"},
 		{FramerConfig{Framing: "csv", Fields: []string{""}}, "csv field is empty"},
 		{FramerConfig{Framing: "csv", Fields: []string{"d"}, Columns: []string{"a", "b"}}, `csv has no column "d": the columns are a, b`},

@@ -2,6 +2,7 @@ package hal
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/csv"
 	"encoding/json"
 	"math"
@@ -264,6 +265,125 @@ func FuzzDecimal(f *testing.F) {
 		}
 		if math.Float64bits(got) != math.Float64bits(want) {
 			t.Fatalf("%q is %v, want %v", text, got, want)
+		}
+	})
+}
+
+// fuzzPackets checks what holds for any stream of packets: every byte is consumed and
+// counted, cutting it elsewhere changes nothing, and afterwards a device is understood
+// again within its next turns.
+func fuzzPackets(t *testing.T, c packetCase, stream []byte) {
+	whole, bytewise := mustFramer(t, c.config), mustFramer(t, c.config)
+	a, b := feed(t, whole, stream, 1<<20), feed(t, bytewise, stream, 3)
+	if strings.Join(a, "\n") != strings.Join(b, "\n") || whole.Counters() != bytewise.Counters() {
+		t.Fatalf("chunks change the frames: %q and %q", a, b)
+	}
+	if n := whole.Counters(); n.Bytes != uint64(len(stream)) || n.Frames != uint64(len(a)) || n.Dropped > n.Bytes || n.Errors > n.Dropped {
+		t.Fatalf("%+v for %d bytes and %d frames", n, len(stream), len(a))
+	}
+	turn := c.turn(t)
+	feed(t, whole, bytes.Repeat(turn, 3+300/len(turn)), 1<<20)
+	c.checkTurn(t, feed(t, whole, turn, 1<<20))
+}
+
+// fuzzTurns adds seeds: turns of a device, whole, cut and damaged.
+func fuzzTurns(f *testing.F, c packetCase) {
+	turn := c.turn(f)
+	turn = turn[:min(len(turn), 3*ld06Length)] // long seeds are slow to make small
+	f.Add(turn)
+	f.Add(append(bytes.Clone(turn[len(turn)/3:]), turn...))
+	bad := append(bytes.Clone(turn), turn...)
+	bad[len(bad)/2] ^= 0x10
+	f.Add(bad)
+	f.Add(bytes.Repeat([]byte{c.begins}, 300))
+}
+
+func FuzzMAVLink(f *testing.F) {
+	fuzzTurns(f, packetCases[0])
+	for _, text := range []string{pymavSysStatus2, pymavPosition2, pymavPosition1, pymavHeartbeat1, pixhawkHeartbeat2, ardupilotHeartbeat1} {
+		f.Add(unhex(f, text))
+	}
+	f.Fuzz(func(t *testing.T, stream []byte) {
+		fuzzPackets(t, packetCases[0], stream)
+		fuzzMAVLinkValues(t, stream)
+	})
+}
+
+// fuzzMAVLinkValues reads every field of a sound packet made of the stream, which the
+// fuzzer would never find a checksum for, and holds it against encoding/binary.
+func fuzzMAVLinkValues(t *testing.T, stream []byte) {
+	payload := make([]byte, 28)
+	if copy(payload, stream) == 0 {
+		return
+	}
+	got := mavlinkFrame(t, []string{"ATTITUDE.pitch", "ATTITUDE.time_boot"}, mavlinkPacket(2, 0, 1, 30, 39, payload[:max(1, min(28, len(stream)))]))
+	pitch := float64(math.Float32frombits(binary.LittleEndian.Uint32(payload[8:])))
+	want := frameText(Frame{{0, pitch}, {1, float64(binary.LittleEndian.Uint32(payload)) / 1000}})
+	if len(got) != 1 || got[0] != want {
+		t.Fatalf("%x gives %q, want %q", payload, got, want)
+	}
+}
+
+func FuzzLD06(f *testing.F) {
+	fuzzTurns(f, packetCases[1])
+	f.Add(unhex(f, ld06Golden+ld06Empty))
+	f.Fuzz(func(t *testing.T, stream []byte) {
+		fuzzPackets(t, packetCases[1], stream)
+		for at := 0; at+ld06AtCRC <= len(stream); at += ld06AtCRC { // with a checksum that is right
+			b := append([]byte{ld06Begin, ld06Type}, stream[at+2:at+ld06AtCRC]...)
+			fuzzLidar(t, FramerConfig{Framing: "ld06"}, append(b, ld06CRC(b)))
+		}
+	})
+}
+
+func FuzzRPLIDAR(f *testing.F) {
+	fuzzTurns(f, packetCases[2])
+	f.Add(rplidarDescriptor[:])
+	f.Fuzz(func(t *testing.T, stream []byte) {
+		fuzzPackets(t, packetCases[2], stream)
+		fuzzLidar(t, FramerConfig{Framing: "rplidar"}, append(rplidarDescriptor[:], stream...))
+	})
+}
+
+// fuzzLidar checks that no stream gives a value that a laser cannot.
+func fuzzLidar(t *testing.T, c FramerConfig, stream []byte) {
+	c.Sweep = Sweep{Sectors: 7, Front: 123}
+	for _, k := range c.Sweep.fields() {
+		c.Fields = append(c.Fields, k.Name)
+	}
+	f := mustFramer(t, c)
+	for range 3 {
+		for rest := stream; len(rest) > 0; {
+			frame, n, _ := f.Next(rest)
+			rest = rest[n:]
+			for _, v := range frame {
+				bearing := v.Field == len(c.Fields)-1
+				if !bearing && v.Value <= 0 || v.Value < 0 || v.Value > 360 || !bearing && v.Value > 66 {
+					t.Fatalf("%s is %v", c.Fields[v.Field], v.Value)
+				}
+			}
+		}
+	}
+}
+
+func FuzzSBUS(f *testing.F) {
+	fuzzTurns(f, packetCases[3])
+	f.Add(unhex(f, sbusSecond))
+	f.Fuzz(func(t *testing.T, stream []byte) {
+		fuzzPackets(t, packetCases[3], stream)
+		for at := 0; at+sbusLength <= len(stream); at += sbusLength {
+			b := stream[at : at+sbusLength]
+			for i := range sbusChannels {
+				raw := 0
+				for k := range 11 {
+					n := 8 + 11*i + k
+					raw |= int(b[n/8]>>(n%8)&1) << k
+				}
+				want := (float64(raw) - 992) / 819.5
+				if got := sbusValue(b, i); b[sbusFlags]&0x0c == 0 && got != want {
+					t.Fatalf("channel %d of %x is %v, want %v", i+1, b, got, want)
+				}
+			}
 		}
 	})
 }

@@ -56,21 +56,16 @@ var nmeaSentences = map[string][]nmeaField{
 	"ZDA": {{"time", 1, nmeaTime, "s", 0}},
 }
 
-// NMEAField is one field that an nmea port can give by name.
-type NMEAField struct {
-	Name string // as written in YAML, for example "GGA.latitude"
-	Unit string // "" is dimensionless; speeds are in m/s whatever the sentence uses
-}
-
-// NMEAFields lists the fields with names, sorted.
-func NMEAFields() []NMEAField {
-	var list []NMEAField
+// NMEAFields lists the fields with names, sorted. Speeds are in m/s whatever the
+// sentence uses.
+func NMEAFields() []KnownField {
+	var list []KnownField
 	for sentence, fields := range nmeaSentences {
 		for _, f := range fields {
-			list = append(list, NMEAField{sentence + "." + f.name, f.unit})
+			list = append(list, KnownField{sentence + "." + f.name, f.unit})
 		}
 	}
-	slices.SortFunc(list, func(a, b NMEAField) int {
+	slices.SortFunc(list, func(a, b KnownField) int {
 		if a.Name < b.Name {
 			return -1
 		}

@@ -9,6 +9,8 @@ import (
 
 	bugst "go.bug.st/serial"
 	"golang.org/x/sys/unix"
+
+	"dancer/hal"
 )
 
 // DefaultBaud is the rate of a port that names none, in bit/s.
@@ -17,12 +19,12 @@ const DefaultBaud = 115200
 // MaxBaud is the highest rate that Open takes, in bit/s.
 const MaxBaud = 12_000_000
 
-// Port is one serial port, 8 data bits, no parity, one stop bit, no flow
-// control. One goroutine owns it. Between a hang-up and Reopen its calls give
-// ErrGone.
+// Port is one serial port, 8 data bits, no flow control. One goroutine owns it.
+// Between a hang-up and Reopen its calls give ErrGone.
 type Port struct {
 	device string
-	baud   int
+	line   hal.Line
+	counts lineCounts
 	fd     int // -1: not open
 	closed bool
 	gone   *Error // prepared, so that the hot path does not allocate
@@ -35,8 +37,13 @@ type Port struct {
 //
 // Errors are *Error: ErrAbsent (with the ports that exist), ErrPermission,
 // ErrBusy, ErrNotSerial, ErrSetting.
-func Open(device string, baud int) (*Port, error) {
-	p := New(device, baud)
+func Open(device string, baud int) (*Port, error) { return OpenLine(device, hal.Line{Baud: baud}) }
+
+// OpenLine is Open for a line with parity or two stop bits, or with a device that
+// needs DTR off. Where parity is checked, the kernel drops bytes that fail it. What
+// the device has to be told is the caller's to send.
+func OpenLine(device string, line hal.Line) (*Port, error) {
+	p := NewLine(device, line)
 	if err := p.open(); err != nil {
 		return nil, err
 	}
@@ -45,11 +52,14 @@ func Open(device string, baud int) (*Port, error) {
 
 // New is a port that is not open yet: Reopen opens it. It serves robots that
 // start before their port is plugged in.
-func New(device string, baud int) *Port {
-	if baud == 0 {
-		baud = DefaultBaud
+func New(device string, baud int) *Port { return NewLine(device, hal.Line{Baud: baud}) }
+
+// NewLine is New for a line with parity or two stop bits.
+func NewLine(device string, line hal.Line) *Port {
+	if line.Baud == 0 {
+		line.Baud = DefaultBaud
 	}
-	p := &Port{device: device, baud: baud, fd: -1}
+	p := &Port{device: device, line: line, fd: -1}
 	p.gone = &Error{Verb: "use", Device: device, Cause: ErrGone, Hint: "plug it in again: the port is opened again by itself"}
 	p.Reserve(1)
 	return p
@@ -61,6 +71,9 @@ func (p *Port) Reopen() error {
 	if p.closed {
 		return p.fail("open", ErrClosed, nil, "")
 	}
+	if p.fd >= 0 { // else closing waits for a device that takes nothing, up to 30 s
+		_ = unix.IoctlSetInt(p.fd, unix.TCFLSH, unix.TCOFLUSH)
+	}
 	p.release()
 	p.out.clear()
 	return p.open()
@@ -69,8 +82,8 @@ func (p *Port) Reopen() error {
 // open takes a descriptor of our own first, so that DTR does not drop between
 // the steps and a controller board is reset once at most.
 func (p *Port) open() error {
-	if p.baud < 50 || p.baud > MaxBaud {
-		return p.fail("open", ErrSetting, nil, fmt.Sprintf("baud %d is outside 50 to %d", p.baud, MaxBaud))
+	if p.line.Baud < 50 || p.line.Baud > MaxBaud {
+		return p.fail("open", ErrSetting, nil, fmt.Sprintf("baud %d is outside 50 to %d", p.line.Baud, MaxBaud))
 	}
 	fd, err := unix.Open(p.device, unix.O_RDWR|unix.O_NOCTTY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -93,7 +106,7 @@ func (p *Port) prepare(fd int) error {
 	if err := unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		return p.fail("open", ErrBusy, nil, "stop the other program, such as a second dancer")
 	}
-	settings, err := bugst.Open(p.device, &bugst.Mode{BaudRate: p.baud, DataBits: 8})
+	settings, err := bugst.Open(p.device, modeOf(p.line))
 	if err != nil {
 		return p.openError(err)
 	}
@@ -103,7 +116,7 @@ func (p *Port) prepare(fd int) error {
 	if err := unix.IoctlSetInt(fd, unix.TIOCEXCL, 0); err != nil {
 		return p.fail("open", ErrSetting, err, "")
 	}
-	return nil
+	return p.prepareLine(fd)
 }
 
 // openError names the cause of a refused open.
@@ -121,7 +134,7 @@ func (p *Port) openError(err error) error {
 	case errors.Is(err, unix.EISDIR), errors.Is(err, unix.ENOTTY), errors.Is(err, unix.ENOTDIR):
 		return p.fail("open", ErrNotSerial, nil, portsHint())
 	}
-	return p.fail("open", ErrSetting, err, fmt.Sprintf("does the device support %d baud?", p.baud))
+	return p.fail("open", ErrSetting, err, fmt.Sprintf("does the device support %d baud?", p.line.Baud))
 }
 
 // portsHint lists what could be meant.

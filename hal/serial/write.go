@@ -161,7 +161,7 @@ func (p *Port) Halt(budget time.Duration) error {
 		return err
 	}
 	deadline := monotonic() + budget
-	if p.Pending() || p.backlog() > p.baud/10/20 { // full, or more than 50 ms of bytes
+	if p.Pending() || p.backlog() > p.line.Baud/10/20 { // full, or more than 50 ms of bytes
 		p.discard()
 	}
 	p.dropPending()

@@ -67,6 +67,8 @@ type loader struct {
 	robot *Robot
 	world *world
 	pins  map[string]string // line -> the signal or output that has it
+
+	unplugged []unplugged // ports without a device
 }
 
 func (l *loader) load(data []byte) Problems {
@@ -81,6 +83,7 @@ func (l *loader) load(data []byte) Problems {
 	l.ports(k)
 	l.signals(k)
 	l.outputs(k)
+	l.checkUnplugged()
 	l.network(k)
 	l.robot.Autostart = k.boolean("autostart")
 	manual := l.manualFile(k)

@@ -26,12 +26,14 @@ func (l *loader) ports(k keys) {
 		p := Port{
 			Name:      e.key.text,
 			Device:    x.text("device", ""),
-			Baud:      x.integer("baud", defaultBaud),
 			Framing:   Framing(x.choice("framing", "json")),
 			Pattern:   x.text("pattern", ""),
 			Columns:   x.texts("columns"),
 			Delimiter: x.delimiter(),
+			System:    x.integer("system", 0),
+			Sweep:     hal.Sweep{Sectors: x.integer("sectors", hal.DefaultSectors), Front: x.number("front", 0), NoEcho: x.number("no_echo", 0)},
 		}
+		l.line(x, &p)
 		l.portKeys(x, p)
 		l.device(x, p, devices)
 		l.robot.Ports = append(l.robot.Ports, p)
@@ -50,14 +52,43 @@ func (k keys) delimiter() string {
 	return n.text
 }
 
+// line reads how the serial line is set. What a framing's devices have is the default.
+func (l *loader) line(x keys, p *Port) {
+	line := hal.LineOf(string(p.Framing))
+	baud, parity, stops := line.Baud, "none", "1"
+	if baud == 0 {
+		baud = defaultBaud
+	}
+	if line.Parity == hal.EvenParity {
+		parity = "even"
+	}
+	if line.TwoStops {
+		stops = "2"
+	}
+	p.Baud, p.Parity, p.StopBits = x.integer("baud", baud), x.choice("parity", parity), 1
+	if x.choice("stop_bits", stops) == "2" {
+		p.StopBits = 2
+	}
+	if fixed := p.Framing == FramingLD06 || p.Framing == FramingSBUS; fixed && x.has("baud") && p.Baud != baud {
+		x.r.warn(x.where("baud"), fmt.Sprintf("baud of %s is %d, but devices of framing %s send at %d", x.what, p.Baud, p.Framing, baud), "remove it, unless the maker says otherwise")
+	}
+}
+
 // portKeys reports keys that the framing does not use, and those it needs.
 func (l *loader) portKeys(x keys, p Port) {
 	for _, c := range []struct {
-		key  string
-		want Framing
-	}{{"pattern", FramingLines}, {"columns", FramingCSV}, {"delimiter", FramingCSV}} {
-		if x.has(c.key) && p.Framing != c.want {
-			x.fault(c.key, fmt.Sprintf("remove it, or set framing: %s", c.want), "%s has %s, but its framing is %s", x.what, c.key, p.Framing)
+		key         string
+		want, other Framing
+	}{
+		{"pattern", FramingLines, ""}, {"columns", FramingCSV, ""}, {"delimiter", FramingCSV, ""}, {"system", FramingMAVLink, ""},
+		{"sectors", FramingLD06, FramingRPLIDAR}, {"front", FramingLD06, FramingRPLIDAR}, {"no_echo", FramingLD06, FramingRPLIDAR},
+	} {
+		if x.has(c.key) && p.Framing != c.want && p.Framing != c.other {
+			want := string(c.want)
+			if c.other != "" {
+				want += " or " + string(c.other)
+			}
+			x.fault(c.key, "remove it, or set framing: "+want, "%s has %s, but its framing is %s", x.what, c.key, p.Framing)
 		}
 	}
 	if p.Framing == FramingLines && !x.has("pattern") {
@@ -87,8 +118,7 @@ func patternFields(pattern string) []string {
 	}
 }
 
-// device checks a port's device file. One that is not there may be plugged in
-// later, so only a run needs it.
+// device checks a port's device file. One that is not there may be plugged in later.
 func (l *loader) device(x keys, p Port, devices map[string]string) {
 	if p.Device == "" {
 		if !l.simulated() && !x.has("device") {
@@ -104,11 +134,26 @@ func (l *loader) device(x keys, p Port, devices map[string]string) {
 		return
 	}
 	if _, err := fs.Stat(l.opt.root(), strings.TrimPrefix(p.Device, "/")); err != nil {
-		what := fmt.Sprintf("device %s of %s does not exist on this machine", p.Device, x.what)
-		if l.opt.Run {
-			x.fault("device", l.deviceHint(), "%s", what)
+		l.unplugged = append(l.unplugged, unplugged{x, len(l.robot.Ports)})
+	}
+}
+
+// unplugged is a port whose device is not there.
+type unplugged struct {
+	keys
+	port int
+}
+
+// checkUnplugged reports the devices that are not there. A robot runs without its
+// sensors, whose signals are then invalid; not without what its outputs go through,
+// which nobody would know to be safe.
+func (l *loader) checkUnplugged() {
+	for _, u := range l.unplugged {
+		what := fmt.Sprintf("device %s of %s does not exist on this machine", l.robot.Ports[u.port].Device, u.what)
+		if l.opt.Run && l.robot.DrivesThrough(u.port) {
+			u.fault("device", l.deviceHint(), "%s", what)
 		} else {
-			x.r.warn(x.where("device"), what, l.deviceHint())
+			u.r.warn(u.where("device"), what, l.deviceHint())
 		}
 	}
 }

@@ -19,6 +19,11 @@ const (
 	FramingCSV   Framing = "csv"   // one row a line, columns by name
 	FramingNMEA  Framing = "nmea"  // NMEA 0183 sentences, fields such as GGA.latitude
 	FramingLines Framing = "lines" // text lines that match a pattern such as dist={value}
+
+	FramingMAVLink Framing = "mavlink" // MAVLink 1 and 2, fields such as ATTITUDE.roll
+	FramingLD06    Framing = "ld06"    // LD06 and LD19 laser scanners, fields such as sector.0
+	FramingRPLIDAR Framing = "rplidar" // RPLIDAR A1 laser scanner, the same fields
+	FramingSBUS    Framing = "sbus"    // radio-control receiver, fields such as channel.1
 )
 
 // Pull is the bias of an input line.
@@ -36,11 +41,43 @@ const (
 type Port struct {
 	Name      string
 	Device    string // "" only on board sim
-	Baud      int    // 300 to 4,000,000; default 115200
+	Baud      int    // 300 to 4,000,000; default 115200, or what the framing's devices have
+	Parity    string // "none", "even" or "odd"
+	StopBits  int    // 1 or 2
 	Framing   Framing
 	Pattern   string   // lines: what a line looks like, e.g. dist={value}; may be overridden per signal
 	Columns   []string // csv: names of the columns in order; empty: the first row names them
 	Delimiter string   // csv: one character, default ","
+	System    int      // mavlink: the only system that is heard; 0 all
+	Sweep     hal.Sweep
+}
+
+// FramerConfig is how the port's framer is made for the wanted fields.
+func (p *Port) FramerConfig(fields []string) hal.FramerConfig {
+	c := hal.FramerConfig{
+		Framing: string(p.Framing), Fields: fields, Columns: p.Columns, Pattern: p.Pattern, System: p.System, Sweep: p.Sweep,
+	}
+	if p.Delimiter != "" {
+		c.Delimiter = p.Delimiter[0]
+	}
+	return c
+}
+
+// Line is how the port's serial line is set, and what its device has to be told.
+func (p *Port) Line() hal.Line {
+	line := hal.LineOf(string(p.Framing))
+	line.Baud, line.TwoStops = p.Baud, p.StopBits == 2
+	line.Parity = map[string]hal.Parity{"even": hal.EvenParity, "odd": hal.OddParity}[p.Parity]
+	return line
+}
+
+// Binary says whether the port carries packets of bytes, not lines of text.
+func (p *Port) Binary() bool {
+	switch p.Framing {
+	case FramingMAVLink, FramingLD06, FramingRPLIDAR, FramingSBUS:
+		return true
+	}
+	return false
 }
 
 // Input says where a signal comes from. It is parallel to Manual.Measured().
@@ -62,6 +99,16 @@ type Drive struct {
 	PWM        float64 // Hz; 0: the line is only on or off
 	Port       int     // index into Robot.Ports, or -1
 	Format     string  // what is written to the port; {value} is replaced
+}
+
+// DrivesThrough says whether an output goes through a port.
+func (r *Robot) DrivesThrough(port int) bool {
+	for i := range r.Drives {
+		if d := &r.Drives[i]; !d.HasPin && d.Port == port {
+			return true
+		}
+	}
+	return false
 }
 
 // Lease is how long a command of the brain is good for.

@@ -1,17 +1,27 @@
 package config
 
-import "time"
+import (
+	"time"
+
+	"dancer/hal"
+)
 
 var portSection = section{
 	title: "port",
 	doc:   "A serial line and how values are read from it.",
 	fields: []field{
 		{name: "device", form: formText, doc: "device file, e.g. /dev/serial/by-id/...; not needed on board sim"},
-		{name: "baud", form: formInteger, minimum: 300, maximum: 4_000_000, doc: "bits per second, 300 to 4000000; default 115200"},
-		{name: "framing", form: formChoice, required: true, choices: []string{"json", "csv", "nmea", "lines"}, doc: "how one frame of values looks"},
+		{name: "baud", form: formInteger, minimum: 300, maximum: 4_000_000, doc: "bits per second, 300 to 4000000; default 115200; framing ld06: 230400; framing sbus: 100000"},
+		{name: "parity", form: formChoice, choices: []string{"none", "even", "odd"}, doc: "parity bit of each byte; default none; framing sbus: even"},
+		{name: "stop_bits", form: formChoice, choices: []string{"1", "2"}, doc: "stop bits of each byte; default 1; framing sbus: 2"},
+		{name: "framing", form: formChoice, required: true, choices: hal.Framings(), doc: "how one frame of values looks: docs/serial.md"},
 		{name: "pattern", form: formText, doc: "framing lines: what a line looks like, with {field} where a number stands, e.g. \"dist={range}\""},
 		{name: "columns", form: formTexts, doc: "framing csv: names of the columns in order; default: the first row names them"},
 		{name: "delimiter", form: formText, doc: "framing csv: one character; default a comma"},
+		{name: "system", form: formInteger, minimum: 1, maximum: 255, doc: "framing mavlink: the only system that is heard, 1 to 255; default all"},
+		{name: "sectors", form: formInteger, minimum: 1, maximum: hal.MaxSectors, doc: "framings ld06 and rplidar: into how many equal parts a turn is cut, 1 to 72; default 8. Sector 0 has its middle in front"},
+		{name: "front", form: formNumber, minimum: 0, maximum: 360, doc: "framings ld06 and rplidar: the device's angle that points to the robot's front, 0 to 360 degrees; default 0"},
+		{name: "no_echo", form: formNumber, minimum: 0.1, maximum: 100, doc: "framings ld06 and rplidar: what a sector reads as in which nothing is seen, 0.1 to 100 m; default: it is invalid"},
 	},
 }
 

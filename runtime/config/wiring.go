@@ -144,9 +144,47 @@ func (l *loader) field(x keys, in *Input) {
 		l.sentence(x, in.Field)
 		return
 	}
+	if p.Binary() {
+		l.packetField(x, p, in.Field)
+		return
+	}
 	if len(known) > 0 && indexOf(known, in.Field) < 0 {
 		x.fault("field", suggest(in.Field, known, "fields"), "%s reads field %s, which port %s does not deliver", x.what, in.Field, p.Name)
 	}
+}
+
+// packetField checks a field of a port of packets: that the framer knows it, and that
+// the signal has the unit that the framer delivers.
+func (l *loader) packetField(x keys, p Port, field string) {
+	var names []string
+	for _, f := range hal.KnownFields(p.FramerConfig(nil)) {
+		names = append(names, f.Name)
+		if f.Name == withoutInstance(field) && !sameUnit(x.text("unit", ""), f.Unit) {
+			hint := fmt.Sprintf("write unit: %q", f.Unit)
+			if f.Unit == "" {
+				hint = "remove the unit"
+			}
+			x.fault("unit", hint, "%s reads %s, which is in %s", x.what, field, orNone(f.Unit))
+		}
+	}
+	_, err := hal.NewFramer(p.FramerConfig([]string{field}))
+	if err == nil {
+		return
+	}
+	_, hint, _ := strings.Cut(err.Error(), `": `) // behind the field: what there is
+	if near := nearest(field, names); near != "" && p.Framing == FramingMAVLink {
+		hint = fmt.Sprintf("did you mean %s? %s", near, hint)
+	}
+	x.fault("field", hint, "%s reads field %s, which port %s does not deliver", x.what, field, p.Name)
+}
+
+// withoutInstance takes the number out of DISTANCE_SENSOR.2.current_distance.
+func withoutInstance(field string) string {
+	parts := strings.Split(field, ".")
+	if len(parts) == 3 {
+		return parts[0] + "." + parts[2]
+	}
+	return field
 }
 
 // sentence checks a field of an nmea port: that the framer knows it, and that
@@ -296,6 +334,9 @@ func (l *loader) portOutput(x keys, d *Drive) {
 		l.faultf(x.at, "add range: [-1, 1], the values that may be written", "%s has a port but no range", x.what)
 	}
 	d.Port = l.port(x)
+	if d.Port >= 0 && l.robot.Ports[d.Port].Binary() {
+		x.fault("port", "name the port of the controller that drives it", "%s writes text to port %s, whose framing is %s", x.what, l.robot.Ports[d.Port].Name, l.robot.Ports[d.Port].Framing)
+	}
 	d.Format = x.text("format", "")
 	switch n := strings.Count(d.Format, "{value}"); {
 	case !x.has("format"):

@@ -19,7 +19,7 @@ const (
 	EventLease             // Flags LeaseState, Cause Reason
 	EventMode              // Flags Mode, Cause Reason
 	EventOverrun           // Latency how late, Frame overruns so far
-	EventPort              // Index port, Flags PortState
+	EventPort              // Index port, Flags PortState; of PortGarbled Value framing errors of the UART, NaN if not counted
 	EventBrain             // Flags 1 started or 0 ended, Index starts so far, Value exit code (negative: signal), Cause Reason of an end
 	EventAnswer            // answer to a Request: Index RequestKind, Flags 1 done or 0 refused, Frame Sequence, Cause Reason
 	EventLost              // Frame events lost because the ring was full, in all
@@ -43,6 +43,9 @@ const (
 	PortGone    PortState = iota // hung up: its signals are invalid
 	PortBack                     // open again
 	PortFlooded                  // brings frames so fast that other inputs could suffer; it is read as fast as they allow
+	PortStuck                    // takes nothing that is written to it: its signals are invalid, and it is opened again
+	PortGarbled                  // brings bytes and not one good frame
+	PortClear                    // brings good frames again
 )
 
 // String names the state as in events.
@@ -52,6 +55,12 @@ func (s PortState) String() string {
 		return "back"
 	case PortFlooded:
 		return "flooded"
+	case PortStuck:
+		return "stuck"
+	case PortGarbled:
+		return "garbled"
+	case PortClear:
+		return "clear"
 	}
 	return "gone"
 }

@@ -24,7 +24,8 @@ type hardware struct {
 	board  *sim.Board
 	buffer []byte // one line
 	poller *poller
-	failed bool // a line of the chip could not be driven
+	failed bool    // a line of the chip could not be driven
+	absent []error // ports that the robot starts without
 }
 
 // wire is where one output goes.
@@ -39,10 +40,15 @@ type wire struct {
 // openers are the ways to the devices, for tests and measurements to replace.
 type openers struct {
 	port func(p *config.Port) (stream, error)
+	// later is a port that is not open yet; nil: every port must open.
+	later func(p *config.Port) stream
 }
 
 func defaultOpeners() openers {
-	return openers{port: func(p *config.Port) (stream, error) { return serial.Open(p.Device, p.Baud) }}
+	return openers{
+		port:  func(p *config.Port) (stream, error) { return serial.OpenLine(p.Device, p.Line()) },
+		later: func(p *config.Port) stream { return serial.NewLine(p.Device, p.Line()) },
+	}
 }
 
 // openHardware takes every device, the outputs first and at their safe values.
@@ -129,23 +135,36 @@ func (h *hardware) openPort(i int, open openers) error {
 	if p.framer, p.fields, p.signals, err = newFramer(h.robot, i); err != nil {
 		return err
 	}
-	stream, err := open.port(&h.robot.Ports[i])
-	if err != nil {
+	settings := &h.robot.Ports[i]
+	line := settings.Line()
+	if p.framer != nil {
+		p.start = line.Start
+	}
+	stream, err := open.port(settings)
+	p.open = err == nil
+	if err != nil && (open.later == nil || !canWait(err) || h.robot.DrivesThrough(i)) {
 		return err // p.stream stays nil: an interface that holds a nil port would not be
 	}
-	p.stream = stream
-	p.open = true
-	if h.dry {
-		return nil
+	if err != nil {
+		h.absent = append(h.absent, fmt.Errorf("open port %s: %w", settings.Name, err))
+		stream = open.later(settings)
 	}
+	p.stream, p.watch = stream, newPortWatch(stream, line.Baud)
+	if !h.dry {
+		h.driveThrough(p, i)
+	}
+	p.stream.Reserve(len(p.outputs) + 1) // the last one is the device's own
+	return errors.Join(p.prepareDevice(line.Stop), p.sendSafe(h))
+}
+
+// driveThrough takes the outputs that go through a port.
+func (h *hardware) driveThrough(p *port, i int) {
 	for o := range h.robot.Drives {
 		if d := &h.robot.Drives[o]; !d.HasPin && d.Port == i {
 			h.wires[o].port, h.wires[o].slot, h.wires[o].format = i, len(p.outputs), newFormat(d.Format)
 			p.outputs = append(p.outputs, o)
 		}
 	}
-	p.stream.Reserve(len(p.outputs))
-	return p.sendSafe(h)
 }
 
 // sendSafe stores the safe line of each output in the port, for Halt, and sends
@@ -231,6 +250,7 @@ func (h *hardware) watchWriting(i int) {
 // halt makes every output safe and waits, within haltBudget, until the devices
 // have taken that. It is the last word of every run, orderly or not.
 func (h *hardware) halt() error {
+	defer h.stopDevices()
 	if h.dry {
 		return nil
 	}

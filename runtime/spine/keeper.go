@@ -2,6 +2,7 @@ package spine
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"math/bits"
 	"path/filepath"
@@ -219,10 +220,26 @@ func (k *keeper) say(n *note) {
 	case link.EventLatch:
 		k.log.Warn("latch", "reflex", k.robot.Manual.Rules[e.Index].Name, "state", latchWord(e.Flags))
 	case link.EventPort:
-		k.log.Warn("port", "port", k.robot.Ports[e.Index].Name, "device", k.robot.Ports[e.Index].Device, "state", link.PortState(e.Flags).String())
+		k.sayPort(e)
 	case link.EventOverrun:
 		k.log.Warn("overrun", "late", e.Latency, "count", e.Frame)
 	}
+}
+
+// sayPort says what is wrong with a port, and what cures it.
+func (k *keeper) sayPort(e *link.Event) {
+	p := &k.robot.Ports[e.Index]
+	args := []any{"port", p.Name, "device", p.Device, "state", link.PortState(e.Flags).String()}
+	switch link.PortState(e.Flags) {
+	case link.PortGarbled:
+		args = append(args, "why", fmt.Sprintf("no good frame in %v at %d baud: is the baud rate right?", lookEvery, p.Baud))
+		if e.Value >= 0 {
+			args = append(args, "framing_errors", uint64(e.Value))
+		}
+	case link.PortStuck:
+		args = append(args, "why", "it took nothing of what was written to it: is the device alive, and its cable whole?")
+	}
+	k.log.Warn("port", args...)
 }
 
 func latchWord(flags uint8) string {

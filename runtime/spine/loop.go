@@ -83,9 +83,20 @@ func (l *loop) begin(latches []int, told []link.Restart) error {
 		return err
 	}
 	for i := range l.hardware.ports {
-		l.storePort(i)
+		l.beginPort(i, now)
 	}
 	return nil
+}
+
+// beginPort tells of a port, and asks for one that was not there at the start.
+func (l *loop) beginPort(i int, now time.Duration) {
+	p := &l.hardware.ports[i]
+	p.watch.begin(p, now)
+	l.storePort(i)
+	if p.stream != nil && !p.open {
+		l.tellPort(i, now, link.PortGone)
+		l.opener.want(i)
+	}
 }
 
 func (l *loop) register() error {
@@ -159,7 +170,7 @@ func (l *loop) publish() {
 }
 
 func (l *loop) nextDeadline() time.Duration {
-	due := min(l.core.deadline(), l.heart.next)
+	due := min(l.core.deadline(), l.heart.next, l.portsDue())
 	if b := l.hardware.board; b != nil {
 		due = min(due, b.Due())
 	}
@@ -183,6 +194,7 @@ func (l *loop) due(now time.Duration) {
 		l.moveWorld(now)
 	}
 	l.core.tick(now)
+	l.lookAtPorts(now)
 	if l.brainMuted && now >= l.wakesFrom+wakeWindow {
 		l.brainMuted = false
 		_ = l.poller.watchEdges(l.ends.ToSpine.FD(), tokenBrain) // as at the start; tells of what came meanwhile
@@ -306,13 +318,18 @@ func (l *loop) storePort(i int) {
 // portGone gives a port that hung up to the opener. Its signals are invalid at
 // once: waiting for them to go stale would only cost time.
 func (l *loop) portGone(i int, now time.Duration) {
+	l.losePort(i, now, link.PortGone)
+}
+
+func (l *loop) losePort(i int, now time.Duration, why link.PortState) {
 	p := &l.hardware.ports[i]
 	p.open, p.writing = false, false
+	p.watch.end()
 	l.poller.forget(p.stream.Fd())
 	for _, signal := range p.signals {
 		l.core.invalidate(signal, now)
 	}
-	l.tellPort(i, now, link.PortGone)
+	l.tellPort(i, now, why)
 	l.opener.want(i)
 }
 
@@ -329,6 +346,8 @@ func (l *loop) portBack(i int, now time.Duration) {
 	for _, o := range p.outputs {
 		l.core.rewrite(o)
 	}
+	p.startDevice()
+	p.watch.begin(p, now)
 	l.hardware.watchWriting(i)
 	l.tellPort(i, now, link.PortBack)
 }

@@ -14,20 +14,6 @@ import (
 	"dancer/runtime/config"
 )
 
-// TestUnpluggedSensorLeavesNoMotorRunning: the robot does not start without its
-// sensor, and drives safe what it can reach before it says so.
-func TestUnpluggedSensorLeavesNoMotorRunning(t *testing.T) {
-	g := newRig(t, "")
-	before := "ports:\n"
-	wired := strings.Replace(wiredRobot(g.device), before, before+"  far: {device: "+g.device+"-unplugged, framing: json}\n", 1)
-	g.cfg.Robot = loadRobot(t, wired, testManual)
-	_, err := Run(context.Background(), g.cfg)
-	if err == nil || !strings.Contains(err.Error(), "open port far") {
-		t.Errorf("error %v", err)
-	}
-	g.drives("0", "1")
-}
-
 // TestReadOnlyDisk: a card that has failed turns read only. The outputs are safe,
 // every latching reflex holds, and the fault is told.
 func TestReadOnlyDisk(t *testing.T) {

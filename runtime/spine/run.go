@@ -189,6 +189,9 @@ func (r *running) openDevices() (err error) {
 		return err
 	}
 	r.opened(r.hardware.close)
+	for _, err := range r.hardware.absent {
+		r.cfg.Log.Warn("the robot starts without a port: its signals are invalid until it comes", "error", err)
+	}
 	return nil
 }
 

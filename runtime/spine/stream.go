@@ -34,7 +34,9 @@ type port struct {
 	signals []int   // all of them
 	outputs []int   // driven through this port
 	open    bool
-	writing bool // epoll also tells when it is writable
+	writing bool   // epoll also tells when it is writable
+	start   []byte // what its device has to be told before it sends
+	watch   portWatch
 }
 
 // newFramer makes the framer of a port for the signals that come from it.
@@ -61,11 +63,7 @@ func newFramer(r *config.Robot, index int) (hal.Framer, [][]int, []int, error) {
 	if len(names) == 0 {
 		return nil, nil, nil, nil // only written to
 	}
-	c := hal.FramerConfig{Framing: string(p.Framing), Fields: names, Columns: p.Columns, Pattern: p.Pattern}
-	if p.Delimiter != "" {
-		c.Delimiter = p.Delimiter[0]
-	}
-	f, err := hal.NewFramer(c)
+	f, err := hal.NewFramer(p.FramerConfig(names))
 	return f, fields, signals, err
 }
 
