@@ -67,6 +67,9 @@ type loader struct {
 	robot *Robot
 	world *world
 	pins  map[string]string // line -> the signal or output that has it
+
+	reserved map[string]string  // header pin -> the port whose device is on it
+	channels map[string]channel // PWM chip, or channel of one -> the output that has it
 }
 
 func (l *loader) load(data []byte) Problems {

@@ -90,6 +90,9 @@ func (h *hardware) openLines() error {
 		if !d.HasPin {
 			continue
 		}
+		if d.PWM > 0 {
+			return fmt.Errorf("open output %s: a PWM is made on board sim only", h.robot.Manual.Outputs[i].Name)
+		}
 		w := &h.wires[i]
 		w.line = len(configs)
 		configs = append(configs, gpio.OutputConfig{
