@@ -141,7 +141,7 @@ func TestPWMsAllOrNone(t *testing.T) {
 // TestPWMWaitsForUdev: the group of a new channel's files is set by udev after the
 // export; nobody waits for a channel that was there before.
 func TestPWMWaitsForUdev(t *testing.T) {
-	tree, chip := raspberry()
+	tree, _ := raspberry()
 	tree.udev = 3
 	if _, err := openPWMs(tree.sysfs(), []PWMConfig{motor()}); err != nil || tree.waited != 3*udevStep {
 		t.Errorf("%v after %v", err, tree.waited)
@@ -151,7 +151,7 @@ func TestPWMWaitsForUdev(t *testing.T) {
 	if _, err := openPWMs(tree.sysfs(), []PWMConfig{motor()}); !errors.Is(err, ErrPermission) || tree.waited != udevPatience {
 		t.Errorf("%v after %v, want an error after %v", err, tree.waited, udevPatience)
 	}
-	tree, chip = raspberry()
+	tree, chip := raspberry()
 	chip.channels[0].exported = true
 	tree.deny["/duty_cycle"] = unix.EACCES
 	if _, err := openPWMs(tree.sysfs(), []PWMConfig{motor()}); !errors.Is(err, ErrPermission) || tree.waited != 0 {
