@@ -96,3 +96,13 @@ func TestDetectReportsAnUnreadableModel(t *testing.T) {
 type broken struct{}
 
 func (broken) Open(string) (fs.File, error) { return nil, fs.ErrPermission }
+
+func BenchmarkDetect(b *testing.B) {
+	machine := tree("Raspberry Pi 5 Model B Rev 1.0", "raspberrypi,5-model-b brcm,bcm2712")
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := Detect(machine); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
