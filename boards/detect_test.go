@@ -106,3 +106,15 @@ func BenchmarkDetect(b *testing.B) {
 		}
 	}
 }
+
+// TestLongestModelWins whatever the order of the profiles.
+func TestLongestModelWins(t *testing.T) {
+	all := []Profile{{Name: "long", Models: []string{"Board 40"}}, {Name: "short", Models: []string{"Board 4"}}}
+	for range 2 {
+		m := Machine{Model: "Board 400 Rev 1"}
+		if !m.byModel(all) || m.Board != "long" {
+			t.Errorf("got %s from %v", m.Board, all)
+		}
+		slices.Reverse(all)
+	}
+}

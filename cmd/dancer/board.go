@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -38,11 +39,14 @@ func newBoard() *cobra.Command {
 }
 
 func (b *boardCommand) run(cmd *cobra.Command, args []string) error {
+	isRobot := len(args) == 1 && slices.Contains([]string{".yaml", ".yml"}, filepath.Ext(args[0]))
 	switch {
+	case isRobot:
+		return b.robot(cmd, args[0])
+	case b.board != "":
+		return exitError{exitUsage, errors.New("--board is for a robot's file: name ROBOT.yaml, or the board alone")}
 	case len(args) == 0:
 		return b.here(cmd)
-	case slices.Contains([]string{".yaml", ".yml"}, filepath.Ext(args[0])):
-		return b.robot(cmd, args[0])
 	}
 	p, err := boards.Get(args[0])
 	if err != nil {

@@ -30,6 +30,9 @@ func TestBoardCommand(t *testing.T) {
 	if code != exitUsage || !strings.Contains(out, "find board mars: no such board (boards: ") {
 		t.Errorf("exit code %d: %s", code, out)
 	}
+	if out, code := runCommand(t, newBoard(), "--board", "sim", "raspberry-pi-4"); code != exitUsage || !strings.Contains(out, "--board is for a robot's file") {
+		t.Errorf("exit code %d: %s", code, out)
+	}
 	out, code = runCommand(t, newBoard(), "no-such-robot.yaml")
 	if code != exitUsage || !strings.Contains(out, "no-such-robot.yaml") {
 		t.Errorf("exit code %d: %s", code, out)
