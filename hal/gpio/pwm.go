@@ -42,17 +42,23 @@ type pwmChannel struct {
 
 // OpenPWMs takes channels and brings each to its safe pulse before it is enabled.
 // One that runs already, as after a run that was killed, goes to its safe pulse with
-// the first write. If one cannot be had, none stays open; the error is an *Error.
+// the first write. If one cannot be had, the others are made safe as well and none stays
+// open; the errors are *Errors.
 func OpenPWMs(configs []PWMConfig) (*PWMs, error) { return openPWMs(systemFiles(), configs) }
 
 func openPWMs(files *sysfs, configs []PWMConfig) (*PWMs, error) {
 	p := &PWMs{files: files, buffer: make([]byte, 0, 20)}
-	for i := range configs {
+	var failed []error
+	for i := range configs { // all of them: a motor must not run on because another's channel is gone
 		c, err := files.open(&configs[i])
 		if err != nil {
-			return nil, errors.Join(err, p.Close())
+			failed = append(failed, err)
+			continue
 		}
 		p.channels = append(p.channels, c)
+	}
+	if failed != nil {
+		return nil, errors.Join(append(failed, p.Close())...)
 	}
 	return p, nil
 }

@@ -123,18 +123,20 @@ func TestPWMRefused(t *testing.T) {
 	}
 }
 
-// TestPWMsAllOrNone: where the second channel cannot be had, the first is left at
-// its safe pulse and its files are closed.
+// TestPWMsAllOrNone: where one channel cannot be had, the others, before it and behind
+// it, are left at their safe pulse, and their files are closed.
 func TestPWMsAllOrNone(t *testing.T) {
 	tree, chip := raspberry()
-	chip.channels[0] = pwmState{exported: true, period: int64(period), duty: int64(period), enabled: true}
-	second := motor()
-	second.Device = "none"
-	if _, err := openPWMs(tree.sysfs(), []PWMConfig{motor(), second}); !errors.Is(err, ErrNoPWM) {
-		t.Fatalf("got %v", err)
+	running := pwmState{exported: true, period: int64(period), duty: int64(period), enabled: true}
+	chip.channels[0], chip.channels[1] = running, running
+	absent, other := motor(), motor()
+	absent.Device, other.Channel = "none", 1
+	p, err := openPWMs(tree.sysfs(), []PWMConfig{motor(), absent, other})
+	if p != nil || !errors.Is(err, ErrNoPWM) {
+		t.Fatalf("got %v, %v", p, err)
 	}
-	if len(tree.files) != 0 || chip.channels[0].duty != 0 {
-		t.Errorf("%d files open, channel %+v", len(tree.files), chip.channels[0])
+	if len(tree.files) != 0 || chip.channels[0].duty != 0 || chip.channels[1].duty != 0 {
+		t.Errorf("%d files open, channels %+v", len(tree.files), chip.channels)
 	}
 }
 
