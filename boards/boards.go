@@ -2,149 +2,123 @@ package boards
 
 import (
 	"embed"
-	"fmt"
-	"io/fs"
-	"path"
-	"sort"
-	"sync"
-
-	"github.com/goccy/go-yaml"
+	"slices"
+	"strconv"
+	"strings"
 )
 
 // Line is one GPIO line of a board, enough to find it through the kernel's
-// character device.
+// character device, and what is known of its pin.
 type Line struct {
-	Name     string `json:"name"`      // as the profile calls it, e.g. GPIO17; also what messages show
-	Chip     string `json:"chip"`      // label of the gpiochip, e.g. pinctrl-bcm2711, or its device name (gpiochip0) on board linux; "" when LineName alone finds it
-	Offset   int    `json:"offset"`    // line on Chip, 0-based; -1 when only LineName is known
-	LineName string `json:"line_name"` // the kernel's own name of the line, e.g. PQ.05; "" when it is not the same on every kernel
-	Header   int    `json:"header"`    // pin number on the 40-pin header, 0 when not there
-	Use      string `json:"use"`       // what else the pin is for, "" when nothing
+	Name      string   `json:"name"`                 // as the profile calls it, e.g. GPIO17; also what messages show
+	SoC       string   `json:"soc_name"`             // as the maker of the SoC calls it, e.g. GPIO1_28; "" when unknown
+	Chip      string   `json:"chip"`                 // label of the gpiochip, e.g. pinctrl-bcm2711, or its device name (gpiochip0) on board linux; "" when LineName alone finds it
+	Offset    int      `json:"offset"`               // line on Chip, 0-based; -1 when only LineName is known
+	LineName  string   `json:"line_name"`            // the name that the maker's kernel gives the line, e.g. PQ.05; "" when it gives none. Kernels differ: where Offset is known, that finds the line
+	Connector string   `json:"connector,omitempty"`  // P8 or P9 on a BeagleBone; "" on a board with one header
+	Header    int      `json:"header"`               // pin number on the connector, 0 when not there
+	Pull      string   `json:"pull,omitempty"`       // bias from power-on until a program asks for the line: up or down; "" when not documented
+	FixedPull bool     `json:"fixed_pull,omitempty"` // Pull is a resistor on the board, which no setting takes away
+	Only      string   `json:"only,omitempty"`       // input or output where the board allows only that
+	Boot      string   `json:"boot,omitempty"`       // what the pin does while the board starts, where that is documented
+	Owner     string   `json:"owner,omitempty"`      // who has the pin: the firmware, or a part of the board; "" when it is free
+	PWM       *PWM     `json:"pwm,omitempty"`        // nil when no hardware PWM reaches the pin
+	Functions []string `json:"functions,omitempty"`  // what else the pin can be, e.g. "I2C1 SDA"
+}
+
+// Pin is the pin's place on the board: 11, or P9_12 on a board with several
+// connectors.
+func (l Line) Pin() string { return pinName(l.Connector, l.Header) }
+
+func pinName(connector string, pin int) string {
+	if connector == "" {
+		return strconv.Itoa(pin)
+	}
+	return connector + "_" + strconv.Itoa(pin)
+}
+
+// PWM is a hardware PWM that reaches a pin once the pin's function is PWM.
+type PWM struct {
+	Chip    string `json:"chip"`    // name of one of the profile's PWMChips, e.g. PWM0
+	Channel int    `json:"channel"` // of the chip, 0-based
+	Setup   string `json:"setup"`   // how an owner gives the pin its function, which is not the kernel's default
+}
+
+// PWMChip is a PWM controller of a board, found by its device: numbers of
+// pwmchips move between kernels.
+type PWMChip struct {
+	Name         string `json:"name"`
+	Device       string `json:"device"`                  // its name under /sys/bus/platform/devices, e.g. fe20c000.pwm
+	SharedPeriod bool   `json:"shared_period,omitempty"` // its channels have one frequency
 }
 
 // Serial is a serial port that a board brings out.
 type Serial struct {
-	Device string `json:"device"`
-	Use    string `json:"use"`
+	Device  string   `json:"device"`
+	Aliases []string `json:"aliases,omitempty"` // other names of the same port
+	Pins    []string `json:"pins,omitempty"`    // as Line.Pin gives them, TXD first; none: not on the header
+	Use     string   `json:"use"`
+}
+
+// I2C is an I2C bus that a board brings out.
+type I2C struct {
+	Device string   `json:"device"`
+	Pins   []string `json:"pins"` // as Line.Pin gives them, SDA first
+	Use    string   `json:"use"`
+}
+
+// Connector is one pin header: two columns of pins, odd numbers on the left.
+type Connector struct {
+	Name string `json:"name"` // "" when it is the only one
+	Pins int    `json:"pins"`
 }
 
 // Profile is one board.
 type Profile struct {
-	Name      string         `json:"name"`      // as in robot.yaml, e.g. raspberry-pi-4
-	Title     string         `json:"title"`     // as its maker writes it
-	Models    []string       `json:"models"`    // device-tree models start with one of these
-	Source    string         `json:"source"`    // where the facts about its lines were taken from
-	Chip      string         `json:"chip"`      // label of the gpiochip that the header is on
-	Lines     []Line         `json:"lines"`     // in the order of the header; empty for sim and linux
-	Power     map[int]string `json:"power"`     // header pins that are not lines, and what they are
-	Simulated bool           `json:"simulated"` // sim: every line name is accepted and no device is opened
-	Open      bool           `json:"open"`      // linux: every line of every chip is accepted
-	Serial    []Serial       `json:"serial"`    // serial ports that the board brings out
-	Notes     []string       `json:"notes"`     // what an owner should know before wiring
+	Name       string            `json:"name"`       // as in robot.yaml, e.g. raspberry-pi-4
+	Title      string            `json:"title"`      // as its maker writes it
+	Models     []string          `json:"models"`     // device-tree models start with one of these
+	Compatible []string          `json:"compatible"` // entries of the device tree's compatible list that are this board
+	Source     string            `json:"source"`     // where the facts about its lines were taken from
+	Chip       string            `json:"chip"`       // label of the gpiochip that most of the header is on
+	Connectors []Connector       `json:"connectors"` // none for sim and linux
+	Lines      []Line            `json:"lines"`      // in the order of the header; empty for sim and linux
+	Power      map[string]string `json:"power"`      // pins that are not lines, as Line.Pin names them, and what they are
+	Simulated  bool              `json:"simulated"`  // sim: every line name is accepted and no device is opened
+	Open       bool              `json:"open"`       // linux: every line of every chip is accepted
+	Serial     []Serial          `json:"serial"`     // serial ports that the board brings out
+	I2C        []I2C             `json:"i2c"`        // I2C buses that the board brings out
+	PWMChips   []PWMChip         `json:"pwm_chips"`  // that reach the header
+	Notes      []string          `json:"notes"`      // what an owner should know before wiring
+}
+
+// PWMChip finds the controller of a line's PWM; ok is false when it has none.
+func (p Profile) PWMChip(l Line) (chip PWMChip, ok bool) {
+	if l.PWM == nil {
+		return PWMChip{}, false
+	}
+	for _, c := range p.PWMChips {
+		if c.Name == l.PWM.Chip {
+			return c, true
+		}
+	}
+	return PWMChip{}, false
 }
 
 //go:embed profiles/*.yaml headers/*.yaml
 var files embed.FS
 
-// profiles are the embedded ones by name. They are part of the binary: one that
-// cannot be read is a broken build, and a test holds that none is.
-var profiles = sync.OnceValue(func() map[string]Profile {
-	all, err := load(files)
-	if err != nil {
-		panic(err)
-	}
-	return all
-})
-
-func load(fsys fs.FS) (map[string]Profile, error) {
-	names, err := fs.Glob(fsys, "profiles/*.yaml")
-	if err != nil {
-		return nil, fmt.Errorf("list board profiles: %w", err)
-	}
-	all := make(map[string]Profile, len(names))
-	for _, name := range names {
-		p, err := read(fsys, name)
-		if err != nil {
-			return nil, err
-		}
-		all[p.Name] = p
-	}
-	return all, nil
-}
-
-// file is a profile as it is written in YAML.
-type file struct {
-	Name      string   `yaml:"name"`
-	Title     string   `yaml:"title"`
-	Models    []string `yaml:"models"`
-	Source    string   `yaml:"source"`
-	Chip      string   `yaml:"chip"`
-	Header    string   `yaml:"header"`
-	Simulated bool     `yaml:"simulated"`
-	Open      bool     `yaml:"open"`
-	Serial    []struct {
-		Device string `yaml:"device"`
-		Use    string `yaml:"use"`
-	} `yaml:"serial"`
-	Notes []string `yaml:"notes"`
-}
-
-// header is a pin header as it is written in YAML.
-type header struct {
-	Lines []struct {
-		Header   int    `yaml:"header"`
-		Name     string `yaml:"name"`
-		LineName string `yaml:"line_name"`
-		Offset   int    `yaml:"offset"`
-		Use      string `yaml:"use"`
-	} `yaml:"lines"`
-	Power map[int]string `yaml:"power"`
-}
-
-func read(fsys fs.FS, name string) (Profile, error) {
-	var f file
-	if err := unmarshal(fsys, name, &f); err != nil {
-		return Profile{}, err
-	}
-	p := Profile{
-		Name: f.Name, Title: f.Title, Models: f.Models, Source: f.Source, Chip: f.Chip,
-		Simulated: f.Simulated, Open: f.Open, Notes: f.Notes,
-	}
-	for _, s := range f.Serial {
-		p.Serial = append(p.Serial, Serial(s))
-	}
-	if f.Header == "" {
-		return p, nil
-	}
-	var h header
-	if err := unmarshal(fsys, path.Join("headers", f.Header+".yaml"), &h); err != nil {
-		return Profile{}, err
-	}
-	p.Power = h.Power
-	for _, l := range h.Lines {
-		p.Lines = append(p.Lines, Line{Name: l.Name, Chip: f.Chip, Offset: l.Offset, LineName: l.LineName, Header: l.Header, Use: l.Use})
-	}
-	return p, nil
-}
-
-func unmarshal(fsys fs.FS, name string, into any) error {
-	data, err := fs.ReadFile(fsys, name)
-	if err != nil {
-		return fmt.Errorf("read board file %s: %w", name, err)
-	}
-	if err := yaml.UnmarshalWithOptions(data, into, yaml.Strict()); err != nil {
-		return fmt.Errorf("read board file %s: %w", name, err)
-	}
-	return nil
-}
-
 // Names lists the boards, sorted.
 func Names() []string {
-	names := make([]string, 0, len(profiles()))
-	for name := range profiles() {
-		names = append(names, name)
+	entries, err := files.ReadDir("profiles")
+	if err != nil {
+		panic(err) // embedded: a broken build
 	}
-	sort.Strings(names)
+	names := make([]string, len(entries))
+	for i, e := range entries { // sorted by file name
+		names[i] = strings.TrimSuffix(e.Name(), ".yaml")
+	}
+	slices.Sort(names) // a.yaml and a-b.yaml sort otherwise than a and a-b
 	return names
 }
 
@@ -153,11 +127,15 @@ type UnknownBoardError struct{ Name string }
 
 func (e *UnknownBoardError) Error() string { return "find board " + e.Name + ": no such board" }
 
-// Get gives the profile of a board, or an *UnknownBoardError.
+// Get gives the profile of a board, or an *UnknownBoardError. Only its files are
+// parsed: a robot starts with one board.
 func Get(name string) (Profile, error) {
-	p, ok := profiles()[name]
-	if !ok {
+	if !slices.Contains(Names(), name) {
 		return Profile{}, &UnknownBoardError{name}
+	}
+	p, err := read(files, "profiles/"+name+".yaml")
+	if err != nil {
+		panic(err) // embedded: a broken build, and a test holds that none is
 	}
 	return p, nil
 }

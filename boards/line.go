@@ -1,9 +1,7 @@
 package boards
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"regexp"
 	"strconv"
 	"strings"
@@ -14,7 +12,7 @@ type UnknownLineError struct {
 	Board string
 	Name  string
 	Is    string   // what the pin is instead, e.g. ground; "" when it does not exist
-	Known []string // the lines that exist
+	Known []string // the lines that exist and belong to nobody
 }
 
 func (e *UnknownLineError) Error() string {
@@ -26,12 +24,13 @@ func (e *UnknownLineError) Error() string {
 
 var (
 	chipLine  = regexp.MustCompile(`^(gpiochip[0-9]+)/([0-9]{1,4})$`)
-	headerPin = regexp.MustCompile(`^(?i:pin)\s*([0-9]{1,2})$`)
+	headerPin = regexp.MustCompile(`^(?i:pin\s*|(?:pin\s*)?(p[0-9])[_.])([0-9]{1,2})$`)
 )
 
-// Line finds a line by the profile's name (GPIO17), the header pin (pin 11), or
-// the kernel's name (PQ.05); on board linux by chip and number (gpiochip0/17)
-// or the kernel's name. The error is an *UnknownLineError.
+// Line finds a line by the profile's name (GPIO17), the header pin (pin 11; on a
+// BeagleBone P9_12, P9.12 or pin P9_12), the SoC's name (GPIO1_28) or the kernel's
+// name (PQ.05); on board linux by chip and number (gpiochip0/17) or the kernel's
+// name. The error is an *UnknownLineError.
 func (p Profile) Line(name string) (Line, error) {
 	name = strings.TrimSpace(name)
 	switch {
@@ -40,16 +39,29 @@ func (p Profile) Line(name string) (Line, error) {
 	case p.Open:
 		return p.anyLine(name)
 	}
-	pin := 0
-	if m := headerPin.FindStringSubmatch(name); m != nil {
-		pin, _ = strconv.Atoi(m[1])
-	}
+	pin := place(name)
 	for _, l := range p.Lines {
-		if l.Header == pin || strings.EqualFold(l.Name, name) || l.LineName != "" && strings.EqualFold(l.LineName, name) {
+		if l.Pin() == pin || l.is(name) {
 			return l, nil
 		}
 	}
 	return Line{}, &UnknownLineError{Board: p.Name, Name: name, Is: p.Power[pin], Known: p.names()}
+}
+
+// is says whether a line has this name.
+func (l Line) is(name string) bool {
+	return strings.EqualFold(l.Name, name) || l.SoC != "" && strings.EqualFold(l.SoC, name) ||
+		l.LineName != "" && strings.EqualFold(l.LineName, name)
+}
+
+// place is what Line.Pin gives for a name that means a place on a header, or "".
+func place(name string) string {
+	m := headerPin.FindStringSubmatch(name)
+	if m == nil {
+		return ""
+	}
+	pin, _ := strconv.Atoi(m[2])
+	return pinName(strings.ToUpper(m[1]), pin)
 }
 
 func (p Profile) anyLine(name string) (Line, error) {
@@ -63,45 +75,13 @@ func (p Profile) anyLine(name string) (Line, error) {
 	return Line{Name: name, Offset: -1, LineName: name}, nil
 }
 
+// names lists the lines that an owner may use.
 func (p Profile) names() []string {
-	names := make([]string, len(p.Lines))
-	for i, l := range p.Lines {
-		names[i] = l.Name
+	var names []string
+	for _, l := range p.Lines {
+		if l.Owner == "" {
+			names = append(names, l.Name)
+		}
 	}
 	return names
 }
-
-// Detect names the board that a machine's file system describes, from
-// proc/device-tree/model or sys/firmware/devicetree/base/model. A machine
-// without a device tree, or of a model that no profile has, is "linux".
-func Detect(fsys fs.FS) (string, error) {
-	model, err := Model(fsys)
-	if err != nil {
-		return "", err
-	}
-	best, length := "linux", 0
-	for _, name := range Names() {
-		for _, m := range profiles()[name].Models {
-			if strings.HasPrefix(model, m) && len(m) > length {
-				best, length = name, len(m)
-			}
-		}
-	}
-	return best, nil
-}
-
-// Model is the machine's device-tree model, "" when it has none.
-func Model(fsys fs.FS) (string, error) {
-	for _, name := range []string{"proc/device-tree/model", "sys/firmware/devicetree/base/model"} {
-		data, err := fs.ReadFile(fsys, name)
-		if err == nil {
-			return strings.TrimSpace(strings.TrimRight(string(data), "\x00")), nil
-		}
-		if !isAbsent(err) {
-			return "", fmt.Errorf("read board model: %w", err)
-		}
-	}
-	return "", nil
-}
-
-func isAbsent(err error) bool { return errors.Is(err, fs.ErrNotExist) }

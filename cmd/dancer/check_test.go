@@ -6,12 +6,10 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/spf13/cobra"
 
-	"dancer/boards"
 	"dancer/runtime/config"
 )
 
@@ -98,27 +96,5 @@ func TestSchemaCommand(t *testing.T) {
 	}
 	if _, code := runCommand(t, newSchema(), "fleet"); code != exitUsage {
 		t.Errorf("schema of nothing: exit code %d", code)
-	}
-}
-
-func TestBoardCommand(t *testing.T) {
-	for _, name := range boards.Names() {
-		if out, code := runCommand(t, newBoard(), name); code != 0 || !strings.HasPrefix(out, name+": ") {
-			t.Errorf("board %s: exit code %d: %s", name, code, out)
-		}
-	}
-	out, code := runCommand(t, newBoard(), "--json", "raspberry-pi-4")
-	var p boards.Profile
-	if err := json.Unmarshal([]byte(out), &p); err != nil || code != 0 || len(p.Lines) != 28 {
-		t.Errorf("exit code %d, %v: %s", code, err, out)
-	}
-	out, code = runCommand(t, newBoard(), "mars")
-	if code != exitUsage || !strings.Contains(out, "find board mars: no such board (boards: ") {
-		t.Errorf("exit code %d: %s", code, out)
-	}
-	out, code = runCommand(t, newBoard(), "--json")
-	var d detected
-	if err := json.Unmarshal([]byte(out), &d); err != nil || code != 0 || d.Board == "" || d.Devices == nil {
-		t.Errorf("exit code %d, %v: %s", code, err, out)
 	}
 }

@@ -42,7 +42,7 @@ listen: "off"
 		{name: "unknown pin", command: "check", board: "raspberry-pi-4",
 			robot: [2]string{`lamp:  {port: nav, format: "L {value}\n", range: [0, 1], safe: 0}`, "lamp: {pin: GPIO99, safe: 0}"}, code: 1,
 			says: "robot.yaml:11:15: board raspberry-pi-4 has no pin GPIO99 (pins: GPIO2, GPIO3, GPIO4, GPIO14, GPIO15, GPIO17, GPIO18, GPIO27, GPIO22, GPIO23, GPIO24, " +
-				"GPIO10, GPIO9, GPIO25, GPIO11, GPIO8, GPIO7, GPIO0, GPIO1, GPIO5, GPIO6, GPIO12, GPIO13, GPIO19, GPIO16, GPIO26, GPIO20, GPIO21)\n"},
+				"GPIO10, GPIO9, GPIO25, GPIO11, GPIO8, GPIO7, GPIO5, GPIO6, GPIO12, GPIO13, GPIO19, GPIO16, GPIO26, GPIO20, GPIO21)\n"},
 		{name: "missing port", command: "run", code: 2, // the hint names this machine's ports
 			says: "robot.yaml:5:17: device /dev/does-not-exist of port nav does not exist on this machine ("},
 		{name: "unknown signal in a rule", command: "check", manual: [2]string{`when: "range <`, `when: "rang <`}, code: 1,

@@ -14,6 +14,8 @@ var (
 	ErrBusy        = errors.New("line is in use")             // requested by another process or by the kernel
 	ErrUnsupported = errors.New("not supported")              // by this kernel or this chip
 	ErrGone        = errors.New("GPIO chip gone")             // unplugged while in use
+	ErrNoPWM       = errors.New("no such PWM")                // the controller or the channel is absent
+	ErrPWMGone     = errors.New("PWM channel gone")           // unbound while in use
 	ErrClosed      = errors.New("line is closed")             // Close was called
 )
 
@@ -21,6 +23,7 @@ var (
 // and what to do.
 type Error struct {
 	Verb   string // "request", "read", "set"
+	Kind   string // "": GPIO line; or PWM
 	Line   string
 	Cause  error // one of the causes above
 	Detail string
@@ -29,7 +32,11 @@ type Error struct {
 
 // Error says "verb object: cause (hint)".
 func (e *Error) Error() string {
-	text := fmt.Sprintf("%s GPIO line %s: %v", e.Verb, e.Line, e.Cause)
+	kind := e.Kind
+	if kind == "" {
+		kind = "GPIO line"
+	}
+	text := fmt.Sprintf("%s %s %s: %v", e.Verb, kind, e.Line, e.Cause)
 	if e.Detail != "" {
 		text += ": " + e.Detail
 	}

@@ -69,6 +69,8 @@ type loader struct {
 	pins  map[string]string // line -> the signal or output that has it
 
 	unplugged []unplugged // ports without a device
+	reserved map[string]string  // header pin -> the port whose device is on it
+	channels map[string]channel // PWM chip, or channel of one -> the output that has it
 }
 
 func (l *loader) load(data []byte) Problems {

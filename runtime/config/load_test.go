@@ -113,7 +113,7 @@ func TestBoardIsDetectedAndOverridden(t *testing.T) {
 		}
 	}
 	if _, problems := loadText(robot, testManual, Options{Board: "mars"}); problems.Error() !=
-		"robot.yaml: board mars is not known (boards: jetson-orin-nano, linux, raspberry-pi-3, raspberry-pi-4, raspberry-pi-5, raspberry-pi-zero-2-w, sim)" {
+		"robot.yaml: board mars is not known (boards: beaglebone-black, jetson-agx-orin, jetson-nano, jetson-orin-nano, jetson-orin-nx, linux, raspberry-pi-3, raspberry-pi-4, raspberry-pi-400, raspberry-pi-5, raspberry-pi-cm4, raspberry-pi-zero-2-w, sim)" {
 		t.Error(problems)
 	}
 }

@@ -130,10 +130,11 @@ func (l *loader) device(x keys, p Port, devices map[string]string) {
 		x.fault("device", "use one port for both: signals and outputs can share it", "%s and port %s have the same device %s", x.what, other, p.Device)
 	}
 	devices[p.Device] = p.Name
+	l.reserve(p.Device, x.what)
 	if l.simulated() || l.robot.BoardName == "" {
 		return
 	}
-	if _, err := fs.Stat(l.opt.root(), strings.TrimPrefix(p.Device, "/")); err != nil {
+	if !l.exists(strings.TrimPrefix(p.Device, "/")) {
 		l.unplugged = append(l.unplugged, unplugged{x, len(l.robot.Ports)})
 	}
 }
@@ -156,6 +157,12 @@ func (l *loader) checkUnplugged() {
 			u.r.warn(u.where("device"), what, l.deviceHint())
 		}
 	}
+}
+
+// exists says whether a file is on this machine.
+func (l *loader) exists(name string) bool {
+	_, err := fs.Stat(l.opt.root(), name)
+	return err == nil
 }
 
 // devicePatterns are the names of serial ports that robots have, the stable

@@ -95,10 +95,12 @@ type Input struct {
 type Drive struct {
 	HasPin     bool
 	Pin        boards.Line
-	ActiveHigh bool    // default true: value 1 is a high line
-	PWM        float64 // Hz; 0: the line is only on or off
-	Port       int     // index into Robot.Ports, or -1
-	Format     string  // what is written to the port; {value} is replaced
+	ActiveHigh bool           // default true: value 1 is a high line
+	PWM        float64        // Hz; 0: the line is only on or off
+	PWMChip    boards.PWMChip // on a real board: the controller that makes the pulses on Pin
+	Servo      Servo
+	Port       int    // index into Robot.Ports, or -1
+	Format     string // what is written to the port; {value} is replaced
 }
 
 // DrivesThrough says whether an output goes through a port.

@@ -51,7 +51,8 @@ var outputSection = section{
 	fields: []field{
 		{name: "pin", form: formText, doc: "GPIO line, e.g. GPIO18 or pin 12 (see: dancer board)"},
 		{name: "active", form: formChoice, choices: []string{"high", "low"}, doc: "which level value 1 drives; default high"},
-		{name: "pwm", form: formFrequency, minimum: 1, maximum: 100_000, doc: "pulse-width frequency, 1Hz to 100kHz: values between 0 and 1 are duty cycles; default: the line is on or off. Board sim only in this version"},
+		{name: "pwm", form: formFrequency, minimum: 1, maximum: 100_000, doc: "pulse-width frequency, 1Hz to 100kHz: values between 0 and 1 are duty cycles; default: the line is on or off. Needs a pin that a hardware PWM reaches"},
+		{name: "servo", form: formRange, doc: "pulse widths of a servo at the two ends of range, in microseconds, 200 to 5000, e.g. [1000, 2000]: 50 a second, or as many as pwm says. Needs a pin that a hardware PWM reaches"},
 		{name: "port", form: formText, doc: "name of the port that the value is written to"},
 		{name: "format", form: formText, doc: "what is written to the port, with {value} where the number stands, e.g. \"M {value}\\n\""},
 		{name: "unit", form: formText, doc: "unit of the value; default none"},

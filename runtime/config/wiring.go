@@ -100,8 +100,9 @@ func (l *loader) pinSignal(x keys, s *hal.Signal, in *Input) {
 		}
 	}
 	in.HasPin = true
-	in.Pin = l.pin(x)
+	in.Pin = l.pin(x, asInput)
 	in.Pull = Pull(x.choice("pull", ""))
+	l.inputBias(x, in)
 	in.ActiveHigh = x.choice("active", "high") == "high"
 	s.Debounce = x.duration("debounce", 0)
 	s.StaleAfter = x.duration("stale_after", 0)
@@ -237,7 +238,7 @@ func (l *loader) port(x keys) int {
 }
 
 // pin finds a line of the board and reports one that is not there or taken.
-func (l *loader) pin(x keys) boards.Line {
+func (l *loader) pin(x keys, direction string) boards.Line {
 	name := x.text("pin", "")
 	if name == "" || l.robot.BoardName == "" {
 		return boards.Line{Name: name, Offset: -1}
@@ -250,9 +251,7 @@ func (l *loader) pin(x keys) boards.Line {
 	if l.pins == nil {
 		l.pins = map[string]string{}
 	}
-	if other := l.pins[line.Name]; other != "" {
-		x.fault("pin", "give each its own line", "%s and %s are on the same pin %s", x.what, other, line.Name)
-	}
+	l.usable(x, line, direction)
 	l.pins[line.Name] = x.what
 	return line
 }
@@ -321,11 +320,12 @@ func (l *loader) output(x keys, name string) {
 	onOff := d.HasPin && d.PWM == 0
 	o.Rate = l.rate(x, &o, onOff)
 	l.readBack(x, &o)
+	l.outputAtBoot(x, &o, &d)
 	l.addOutput(o, d, onOff)
 }
 
 func (l *loader) portOutput(x keys, d *Drive) {
-	for _, key := range []string{"active", "pwm"} {
+	for _, key := range []string{"active", "pwm", "servo"} {
 		if x.has(key) {
 			x.fault(key, "remove it: it is for GPIO lines", "%s has a port and %s", x.what, key)
 		}
@@ -352,27 +352,15 @@ func (l *loader) pinOutput(x keys, d *Drive, o hal.Output) {
 	if x.has("format") {
 		x.fault("format", "remove it, or name the port that it is written to", "%s has format but no port", x.what)
 	}
-	d.PWM = x.frequency("pwm")
+	l.pulses(x, d)
 	if x.has("pin") {
 		d.HasPin = true
-		d.Pin = l.pin(x)
+		d.Pin = l.pin(x, asOutput)
 	}
 	if d.PWM > 0 && !l.simulated() && l.robot.BoardName != "" {
-		l.realPWM(x)
+		l.realPWM(x, d)
 	}
-	if d.HasPin && (o.Minimum != 0 || o.Maximum != 1) {
+	if d.HasPin && !x.has("servo") && (o.Minimum != 0 || o.Maximum != 1) {
 		x.fault("range", "write [0, 1]: for a pwm these are duty cycles", "range of %s is [%s, %s], but a GPIO line goes from 0 to 1", x.what, formatNumber(o.Minimum), formatNumber(o.Maximum))
 	}
-}
-
-// realPWM says that this version has no PWM on hardware. The file is right, so
-// only a run is refused.
-func (l *loader) realPWM(x keys) {
-	what := fmt.Sprintf("%s has a pwm, which this version drives on board sim only", x.what)
-	hint := `drive the motor through its controller's serial line (port and format: "M {value}\n"), or remove pwm for on and off`
-	if l.opt.Run {
-		x.fault("pwm", hint, "%s", what)
-		return
-	}
-	l.warn(x.where("pwm"), what, hint)
 }

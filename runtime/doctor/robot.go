@@ -49,6 +49,9 @@ func (m *Machine) robotChecks(r *Robot) []check {
 	for _, p := range pins(r.Robot) {
 		checks = append(checks, check{id: "pin", look: func(context.Context) ([]Finding, error) { return m.lookPin(p) }})
 	}
+	for _, p := range pwmOutputs(r.Robot) {
+		checks = append(checks, check{id: "pwm", look: func(context.Context) ([]Finding, error) { return m.lookPWM(p) }})
+	}
 	return checks
 }
 
@@ -135,7 +138,7 @@ func pins(r *config.Robot) []pin {
 		}
 	}
 	for i, d := range r.Drives {
-		if d.HasPin {
+		if d.HasPin && d.PWM == 0 { // the pin of a PWM is not asked for as a line
 			all = append(all, pin{"output " + r.Manual.Outputs[i].Name, d.Pin})
 		}
 	}

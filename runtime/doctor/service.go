@@ -65,7 +65,7 @@ func (m *Machine) unit() unit {
 		if !found || strings.HasPrefix(key, "#") {
 			continue
 		}
-		if value != "" && (key == "AmbientCapabilities" || key == "DeviceAllow") {
+		if value != "" && (key == "AmbientCapabilities" || key == "DeviceAllow" || key == "ReadWritePaths") {
 			value = u.keys[key] + " " + value
 		}
 		u.keys[key] = value

@@ -20,6 +20,7 @@ type hardware struct {
 	ports  []port
 	inputs []*gpio.Input
 	lines  *gpio.Outputs
+	pulses pulses
 	wires  []wire // per output
 	board  *sim.Board
 	buffer []byte // one line
@@ -31,6 +32,8 @@ type hardware struct {
 // wire is where one output goes.
 type wire struct {
 	line   int // of hardware.lines, or -1
+	pwm    int // of hardware.pulses, or -1
+	pulse  pulseOf
 	port   int // or -1
 	slot   int // of the port
 	format format
@@ -41,13 +44,15 @@ type wire struct {
 type openers struct {
 	port func(p *config.Port) (stream, error)
 	// later is a port that is not open yet; nil: every port must open.
-	later func(p *config.Port) stream
+	later  func(p *config.Port) stream
+	pulses func(configs []gpio.PWMConfig) (pulses, error)
 }
 
 func defaultOpeners() openers {
 	return openers{
-		port:  func(p *config.Port) (stream, error) { return serial.OpenLine(p.Device, p.Line()) },
-		later: func(p *config.Port) stream { return serial.NewLine(p.Device, p.Line()) },
+		port:   func(p *config.Port) (stream, error) { return serial.OpenLine(p.Device, p.Line()) },
+		later:  func(p *config.Port) stream { return serial.NewLine(p.Device, p.Line()) },
+		pulses: openPulses,
 	}
 }
 
@@ -58,7 +63,7 @@ func openHardware(r *config.Robot, cfg *Config, open openers) (*hardware, error)
 	h.wires = make([]wire, len(r.Drives))
 	for i := range h.wires {
 		o := &r.Manual.Outputs[i]
-		h.wires[i] = wire{line: -1, port: -1, middle: (o.Minimum + o.Maximum) / 2}
+		h.wires[i] = wire{line: -1, pwm: -1, port: -1, middle: (o.Minimum + o.Maximum) / 2}
 	}
 	err := h.open(cfg, open)
 	if err != nil { // what could be opened has taken its safe values before it is given back
@@ -73,7 +78,7 @@ func (h *hardware) open(cfg *Config, open openers) error {
 	}
 	// Each device that can be had takes its safe values, whatever is wrong with the
 	// others: a motor must not run on because a sensor is unplugged.
-	if err := errors.Join(h.openLines(), h.openPorts(open)); err != nil {
+	if err := errors.Join(h.openLines(), h.openPulses(open), h.openPorts(open)); err != nil {
 		return err
 	}
 	return h.openInputs()
@@ -93,7 +98,7 @@ func (h *hardware) openLines() error {
 	var configs []gpio.OutputConfig
 	for i := range h.robot.Drives {
 		d := &h.robot.Drives[i]
-		if !d.HasPin {
+		if !d.HasPin || d.PWM > 0 {
 			continue
 		}
 		w := &h.wires[i]
@@ -223,6 +228,10 @@ func (h *hardware) write(output int, value float64) {
 		if err := h.lines.Set(w.line, value > w.middle); err != nil {
 			h.failed = true
 		}
+	case w.pwm >= 0:
+		if err := h.pulses.Set(w.pwm, w.pulse.at(value)); err != nil {
+			h.failed = true
+		}
 	case w.port >= 0 && h.ports[w.port].open:
 		// An error means that the device hung up, which epoll tells as well.
 		_ = h.ports[w.port].stream.Write(w.slot, w.format.append(h.buffer[:0], value))
@@ -258,6 +267,9 @@ func (h *hardware) halt() error {
 	if h.lines != nil {
 		errs = append(errs, h.lines.Halt())
 	}
+	if h.pulses != nil {
+		errs = append(errs, h.pulses.Halt())
+	}
 	if h.board != nil {
 		errs = append(errs, h.board.Halt())
 	}
@@ -283,6 +295,9 @@ func (h *hardware) close() error {
 	}
 	if h.lines != nil {
 		errs = append(errs, h.lines.Close())
+	}
+	if h.pulses != nil {
+		errs = append(errs, h.pulses.Close())
 	}
 	if h.board != nil {
 		errs = append(errs, h.board.Close())
