@@ -7,6 +7,7 @@ import (
 
 	"dancer/hal"
 	"dancer/hal/gpio"
+	"dancer/hal/i2c"
 	"dancer/hal/serial"
 	"dancer/hal/sim"
 	"dancer/runtime/config"
@@ -19,6 +20,7 @@ type hardware struct {
 	dry    bool // nothing is ever written
 	ports  []port
 	inputs []*gpio.Input
+	buses  []bus
 	lines  *gpio.Outputs
 	wires  []wire // per output
 	board  *sim.Board
@@ -39,6 +41,7 @@ type wire struct {
 // openers are the ways to the devices, for tests and measurements to replace.
 type openers struct {
 	port func(p *config.Port) (stream, error)
+	bus  func(device string) (i2c.Wire, error) // nil: the kernel's
 }
 
 func defaultOpeners() openers {
@@ -54,7 +57,7 @@ func openHardware(r *config.Robot, cfg *Config, open openers) (*hardware, error)
 		o := &r.Manual.Outputs[i]
 		h.wires[i] = wire{line: -1, port: -1, middle: (o.Minimum + o.Maximum) / 2}
 	}
-	err := h.open(cfg, open)
+	err := errors.Join(h.open(cfg, open), h.openBuses(open, cfg.Log))
 	if err != nil { // what could be opened has taken its safe values before it is given back
 		return nil, errors.Join(err, h.halt(), h.close())
 	}
@@ -257,7 +260,7 @@ func (h *hardware) halt() error {
 
 // close gives every device back.
 func (h *hardware) close() error {
-	var errs []error
+	errs := []error{h.closeBuses()}
 	for _, in := range h.inputs {
 		errs = append(errs, in.Close())
 	}

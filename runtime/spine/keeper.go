@@ -219,7 +219,7 @@ func (k *keeper) say(n *note) {
 	case link.EventLatch:
 		k.log.Warn("latch", "reflex", k.robot.Manual.Rules[e.Index].Name, "state", latchWord(e.Flags))
 	case link.EventPort:
-		k.log.Warn("port", "port", k.robot.Ports[e.Index].Name, "device", k.robot.Ports[e.Index].Device, "state", link.PortState(e.Flags).String())
+		k.log.Warn("port", "port", k.robot.PortName(int(e.Index)), "device", k.robot.PortDevice(int(e.Index)), "state", link.PortState(e.Flags).String())
 	case link.EventOverrun:
 		k.log.Warn("overrun", "late", e.Latency, "count", e.Frame)
 	}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"dancer/hal"
+	"dancer/hal/i2c"
 	"dancer/runtime/link"
 )
 
@@ -62,6 +63,9 @@ type loop struct {
 	wakesFrom  time.Duration
 	brainMuted bool
 	flood      floodGate
+
+	busFrame i2c.Frame
+	busDue   time.Duration // when to look whether a transfer hangs
 }
 
 // begin registers everything and takes the first readings. Outputs are safe
@@ -111,6 +115,9 @@ func (l *loop) register() error {
 			return err
 		}
 	}
+	if err := l.registerBuses(); err != nil {
+		return err
+	}
 	l.hardware.poller = l.poller
 	for i := range l.hardware.ports {
 		l.hardware.watchWriting(i)
@@ -157,7 +164,7 @@ func (l *loop) publish() {
 }
 
 func (l *loop) nextDeadline() time.Duration {
-	due := min(l.core.deadline(), l.heart.next)
+	due := min(l.core.deadline(), l.heart.next, l.busDue)
 	if b := l.hardware.board; b != nil {
 		due = min(due, b.Due())
 	}
@@ -181,6 +188,9 @@ func (l *loop) due(now time.Duration) {
 		l.moveWorld(now)
 	}
 	l.core.tick(now)
+	if now >= l.busDue {
+		l.lookAtBuses(now)
+	}
 	if l.brainMuted && now >= l.wakesFrom+wakeWindow {
 		l.brainMuted = false
 		_ = l.poller.watchEdges(l.ends.ToSpine.FD(), tokenBrain) // as at the start; tells of what came meanwhile
@@ -231,6 +241,8 @@ func (l *loop) moveWorld(now time.Duration) {
 
 func (l *loop) ready(token int, now time.Duration) {
 	switch {
+	case token >= tokenBus:
+		l.readBus(token-tokenBus, now)
 	case token >= tokenInput:
 		begin := l.clock.now()
 		l.readInput(token-tokenInput, now)

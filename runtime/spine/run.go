@@ -321,6 +321,7 @@ func (r *running) run(ctx context.Context) (Report, error) {
 		})
 	})
 
+	r.pollBuses(helpers, &failure)
 	ended := make(chan error, 1)
 	started := make(chan struct{})
 	go func() { ended <- r.runLoop(started) }()
@@ -334,6 +335,7 @@ func (r *running) run(ctx context.Context) (Report, error) {
 	stopHelpers()
 	r.feeder.end()
 	group.Wait()
+	r.logBuses()
 	err = errors.Join(err, failure.err())
 	if err == nil {
 		r.keeper.ended()
