@@ -143,8 +143,8 @@ func NewPoller(c Config) (*Poller, error) {
 // watched for edges: nobody reads it.
 func (p *Poller) Fd() int { return p.fd }
 
-// Next takes the oldest frame that the loop does not have (loop).
-func (p *Poller) Next(f *Frame) bool { return p.ring.take(f) }
+// Next takes the oldest frame that the loop does not have (loop); none after Close.
+func (p *Poller) Next(f *Frame) bool { return !p.closed && p.ring.take(f) }
 
 // Stuck says whether a transfer began so long ago that nobody should wait for it
 // (loop).
@@ -387,7 +387,8 @@ func (p *Poller) release() {
 }
 
 // Close ends Run and waits for it. A transfer that does not come back is left to the
-// process's end: then the error wraps ErrStuck. A second Close does nothing.
+// process's end: then the error wraps ErrStuck. It is the loop's, or whoever follows
+// it. A second Close does nothing.
 func (p *Poller) Close() error {
 	if p.closed {
 		return nil
