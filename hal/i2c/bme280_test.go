@@ -36,8 +36,8 @@ func TestBMEIntegersAgreeWithReals(t *testing.T) {
 	for range 100_000 {
 		rawT, rawP, rawH := 400000+random.Int32N(200000), 250000+random.Int32N(400000), 20000+random.Int32N(25000)
 		hundredths, fine := bosch.temperature(rawT)
-		real := realFine(&bosch, float64(rawT))
-		if got, want := float64(hundredths)/100, real/5120; math.Abs(got-want) > 0.011 {
+		exact := realFine(&bosch, float64(rawT))
+		if got, want := float64(hundredths)/100, exact/5120; math.Abs(got-want) > 0.011 {
 			t.Fatalf("temperature of %d is %v, want %v", rawT, got, want)
 		}
 		if got, want := float64(bosch.pressure(rawP, fine))/256, realPressure(&bosch, float64(rawP), float64(fine)); math.Abs(got-want) > 0.2 {

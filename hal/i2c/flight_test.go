@@ -14,7 +14,6 @@ import (
 type laser struct {
 	*registers8
 	t      *testing.T
-	pages  map[byte]map[byte]byte
 	done   []string // what it was made to do
 	ready  int      // polls until the interrupt
 	mm     uint16

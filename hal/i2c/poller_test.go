@@ -435,6 +435,38 @@ func TestRingBetweenGoroutines(t *testing.T) {
 	}
 }
 
+// BenchmarkFrame is what one reading costs the loop: taken from the ring.
+func BenchmarkFrame(b *testing.B) {
+	var r ring
+	f := Frame{Device: 1, Count: maxFields}
+	b.ReportAllocs()
+	for b.Loop() {
+		r.add(&f)
+		r.take(&f)
+	}
+}
+
+// BenchmarkPoll is one reading of an INA219 without the bus: the poller's own time.
+func BenchmarkPoll(b *testing.B) {
+	bus := &simulatedBus{chips: map[uint16]simulated{0x40: &words{values: map[byte]uint16{}, quiet: true}}}
+	now := time.Duration(1)
+	p, err := NewPoller(Config{
+		Bus: "x", Now: func() time.Duration { return now }, Open: func(string) (Wire, error) { return bus, nil },
+		Devices: []Device{{Driver: "ina219", Address: 0x40, Every: time.Millisecond, Settings: DefaultSettings()}},
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer p.Close()
+	var f Frame
+	b.ReportAllocs()
+	for b.Loop() {
+		now += time.Millisecond
+		p.turn()
+		p.Next(&f)
+	}
+}
+
 func TestBackOff(t *testing.T) {
 	for failures, want := range map[int]time.Duration{0: firstWait, 1: firstWait, 2: 2 * firstWait, 3: 4 * firstWait, 50: mostWait} {
 		if got := backOff(failures, mostWait); got != want {

@@ -144,13 +144,13 @@ func (c *vl53l0x) identify(d *device) error {
 	return d.writeAll([]pair{{0xff, 7}, {0x81, 1}, {0x80, 1}, {0x94, 0x6b}, {0x83, 0}})
 }
 
-// change clears and sets bits of a register.
-func (c *vl53l0x) change(d *device, register, clear, set byte) error {
+// change turns bits of a register off and on.
+func (c *vl53l0x) change(d *device, register, off, on byte) error {
 	b, err := d.readByte(register)
 	if err != nil {
 		return err
 	}
-	return d.writeByte(register, b&^clear|set)
+	return d.writeByte(register, b&^off|on)
 }
 
 // references takes from the memory which diodes serve as references, and turns

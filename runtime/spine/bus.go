@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"dancer/hal/i2c"
@@ -87,15 +88,17 @@ func (r *running) pollBuses(ctx context.Context, failure *fault) {
 	}
 }
 
-// closeBuses ends the pollers. A transfer that does not come back ends with the
-// process.
+// closeBuses ends the pollers, all at once: each may wait a second for a transfer. One
+// that does not come back ends with the process.
 func (h *hardware) closeBuses() error {
-	var errs []error
+	errs := make([]error, len(h.buses))
+	var group sync.WaitGroup
 	for i := range h.buses {
 		if p := h.buses[i].poller; p != nil {
-			errs = append(errs, p.Close())
+			group.Go(func() { errs[i] = p.Close() })
 		}
 	}
+	group.Wait()
 	return errors.Join(errs...)
 }
 
