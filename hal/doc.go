@@ -4,6 +4,6 @@
 //
 // It imports the standard library only. What must never happen here: input or
 // output, a clock call, a goroutine, a lock, a log line, or an allocation after
-// construction. Adapters (hal/serial, hal/gpio, hal/sim) deliver readings in
+// construction. Adapters (hal/serial, hal/gpio, hal/i2c, hal/sim) deliver readings in
 // this vocabulary and never import each other.
 package hal

@@ -28,6 +28,7 @@ type gpioRig struct {
 	outputs *Outputs
 	buffer  []hal.Reading
 	idle    []hal.Reading
+	gone    bool // a read told of it
 }
 
 // rigLines are on one chip: a switch to ground with a pull-up, an active-low
@@ -40,25 +41,39 @@ func rigLines(chip string) ([]InputConfig, []OutputConfig) {
 
 func openRig(t *testing.T, k *kernel, chip string, w world) *gpioRig {
 	t.Helper()
-	ins, outs := rigLines(chip)
-	inputs, err := requestInputs(k, ins)
-	if err != nil {
+	rig := &gpioRig{world: w, buffer: make([]hal.Reading, 16)}
+	if err := rig.request(k, chip); err != nil {
 		t.Fatal(err)
-	}
-	outputs, err := requestOutputs(k, outs)
-	if err != nil {
-		t.Fatal(err)
-	}
-	rig := &gpioRig{world: w, inputs: inputs, outputs: outputs, buffer: make([]hal.Reading, 16)}
-	for _, in := range inputs {
-		first, err := in.Level(w.now())
-		if err != nil {
-			t.Fatal(err)
-		}
-		rig.idle = append(rig.idle, first)
 	}
 	t.Cleanup(func() { rig.Close() })
 	return rig
+}
+
+// request takes the lines and their first levels.
+func (r *gpioRig) request(k *kernel, chip string) (err error) {
+	ins, outs := rigLines(chip)
+	if r.inputs, err = requestInputs(k, ins); err != nil {
+		return err
+	}
+	if r.outputs, err = requestOutputs(k, outs); err != nil {
+		return err
+	}
+	for _, in := range r.inputs {
+		first, err := in.Level(r.now())
+		if err != nil {
+			return err
+		}
+		r.idle = append(r.idle, first)
+	}
+	return nil
+}
+
+// Lost counts edges that the kernel dropped.
+func (r *gpioRig) Lost() (n uint64) {
+	for _, in := range r.inputs {
+		n += in.Lost()
+	}
+	return n
 }
 
 // Stimulate presses the line that reads the value; signal 1 is active low.
@@ -79,6 +94,7 @@ func (r *gpioRig) Collect(emit func(hal.Reading)) {
 func (r *gpioRig) collect(emit func(hal.Reading)) {
 	for _, in := range r.inputs {
 		n, err := in.Read(r.buffer)
+		r.gone = r.gone || errors.Is(err, ErrGone)
 		if err != nil {
 			continue
 		}
@@ -114,6 +130,24 @@ func (r *gpioRig) Close() error {
 	return errors.Join(errs...)
 }
 
+// unpluggedRig is one whose chip can go away, as on a USB adapter: the kernel in
+// memory alone can do that.
+type unpluggedRig struct {
+	*gpioRig
+	board *board
+	chip  string
+}
+
+func (r unpluggedRig) Break()       { r.board.gone = true }
+func (r unpluggedRig) Broken() bool { return r.gone }
+
+// Mend requests the lines again, as a new run does.
+func (r unpluggedRig) Mend() error {
+	_ = r.Close() // what is left of the old ones
+	r.board.gone, r.gpioRig.gone = false, false
+	return r.request(r.board.kernel(), r.chip)
+}
+
 // conform runs the suite over a kernel; fresh gives a world with a chip of its
 // own for every test.
 func conform(t *testing.T, now func() time.Duration, fresh func(t *testing.T) (k *kernel, chip string, w world)) {
@@ -124,7 +158,11 @@ func conform(t *testing.T, now func() time.Duration, fresh func(t *testing.T) (k
 		StartsSafe: true,
 		Open: func(t *testing.T) haltest.Rig {
 			k, chip, w := fresh(t)
-			return openRig(t, k, chip, w)
+			rig := openRig(t, k, chip, w)
+			if fake, is := w.(fakeWorld); is {
+				return unpluggedRig{rig, fake.board, chip}
+			}
+			return rig
 		},
 	}.Run(t)
 }

@@ -39,14 +39,24 @@ type Suite struct {
 	Open       func(t *testing.T) Rig // closes with the test
 	Now        func() time.Duration   // the clock of the readings
 	StartsSafe bool                   // outputs are safe before anything is driven
+
+	// Sampled says that the adapter looks at its signals from time to time: a change
+	// between two looks is not seen, and a reading's time is that at which the look
+	// began, so that its value may be newer.
+	Sampled bool
+
+	Goroutines int // that an open rig may have; after Close none is left
 }
 
 // Run runs every test of the suite, each on a rig of its own.
 func (s Suite) Run(t *testing.T) {
 	t.Run("readings arrive", s.readings)
+	t.Run("changes keep their order", s.order)
+	t.Run("silence is stale", s.silence)
 	t.Run("outputs start safe", s.startSafe)
 	t.Run("outputs reach the world", s.outputs)
 	t.Run("halt makes safe", s.halt)
+	t.Run("loss is told and mended", s.loss)
 	t.Run("close is final", s.close)
 	t.Run("no goroutine", s.goroutines)
 	t.Run("no allocation", s.allocations)
@@ -62,9 +72,11 @@ func values(s hal.Signal) []float64 {
 }
 
 // readings: every change of the world becomes a reading, its time neither in
-// the future nor before the one before it.
-func (s Suite) readings(t *testing.T) {
-	rig := s.Open(t)
+// the future nor before the change, nor before the one before it.
+func (s Suite) readings(t *testing.T) { s.follow(t, s.Open(t)) }
+
+func (s Suite) follow(t *testing.T, rig Rig) {
+	t.Helper()
 	newest := make([]hal.Reading, len(s.Signals))
 	for i := range newest {
 		newest[i] = hal.Reading{Value: math.NaN(), At: math.MinInt64}
@@ -80,6 +92,7 @@ func (s Suite) readings(t *testing.T) {
 	}
 	for i, signal := range s.Signals {
 		for _, value := range values(signal) {
+			before, was := s.Now(), newest[i].Value
 			rig.Stimulate(i, value)
 			reached := wait(func() bool {
 				rig.Collect(take)
@@ -91,12 +104,15 @@ func (s Suite) readings(t *testing.T) {
 			if now := s.Now(); newest[i].At > now {
 				t.Errorf("%s is read at %v, which is after %v", signal.Name, newest[i].At, now)
 			}
+			if !s.Sampled && was != value && newest[i].At < before {
+				t.Errorf("%s is read at %v, before its change at %v", signal.Name, newest[i].At, before)
+			}
 		}
 	}
 }
 
 func (s Suite) startSafe(t *testing.T) {
-	if !s.StartsSafe {
+	if !s.StartsSafe && len(s.Outputs) > 0 {
 		t.Skip("the device behind this adapter keeps its outputs by itself until it is told")
 	}
 	s.expect(t, s.Open(t), func(o hal.Output) float64 { return o.Safe })
@@ -149,8 +165,14 @@ func (s Suite) goroutines(t *testing.T) {
 	rig := s.Open(t)
 	s.drive(t, rig, unsafe)
 	rig.Collect(func(hal.Reading) {})
-	if after := runtime.NumGoroutine(); after > before {
-		t.Errorf("%d goroutines more", after-before)
+	if after := runtime.NumGoroutine(); after > before+s.Goroutines {
+		t.Errorf("%d goroutines more, %d are its own", after-before, s.Goroutines)
+	}
+	if err := rig.Close(); err != nil {
+		t.Error(err)
+	}
+	if !wait(func() bool { return runtime.NumGoroutine() <= before }) {
+		t.Errorf("%d goroutines are left after Close", runtime.NumGoroutine()-before)
 	}
 }
 

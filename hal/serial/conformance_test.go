@@ -3,9 +3,11 @@
 package serial
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -20,7 +22,10 @@ import (
 // end of the wire that understands "O <output> <value>".
 type serialRig struct {
 	*Port
+	t      *testing.T
 	wire   *wire
+	link   string // stays when the device is another one, as in /dev/serial/by-id
+	gone   bool
 	framer hal.Framer
 	buffer [512]byte
 	heard  strings.Builder
@@ -41,6 +46,7 @@ func (r *serialRig) Collect(emit func(hal.Reading)) {
 
 func (r *serialRig) collect(emit func(hal.Reading)) {
 	n, err := r.Port.Read(r.buffer[:])
+	r.gone = errors.Is(err, ErrGone)
 	if err != nil {
 		return
 	}
@@ -91,6 +97,37 @@ func (r *serialRig) Turn() {
 	_ = r.Write(0, r.line)
 }
 
+// Break unplugs the device, Broken says that a read told of it, and Mend plugs
+// another one in under the same name.
+func (r *serialRig) Break() {
+	r.wire.hangUp()
+	if err := os.Remove(r.link); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+func (r *serialRig) Broken() bool { return r.gone }
+
+func (r *serialRig) Mend() error {
+	if _, err := os.Lstat(r.link); err != nil {
+		r.wire = newWire(r.t)
+		clear(r.told)
+		r.heard.Reset()
+		r.plugIn()
+	}
+	r.framer.Reset()
+	return r.Reopen()
+}
+
+func (r *serialRig) plugIn() {
+	if err := os.Symlink(r.wire.name, r.link); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// Lost counts lines that the framer could not use.
+func (r *serialRig) Lost() uint64 { return r.framer.Counters().Errors + r.framer.Counters().Dropped }
+
 func (r *serialRig) Halt() error { return r.Port.Halt(time.Second) }
 
 func TestConformance(t *testing.T) {
@@ -108,7 +145,12 @@ func TestConformance(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			rig := &serialRig{Port: w.open(), wire: w, framer: framer, told: map[int]float64{}, line: []byte("O 0 0.5\n")}
+			rig := &serialRig{t: t, wire: w, link: filepath.Join(t.TempDir(), "nav"), framer: framer, told: map[int]float64{}, line: []byte("O 0 0.5\n")}
+			rig.plugIn()
+			if rig.Port, err = Open(rig.link, 0); err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { rig.Close() })
 			rig.Reserve(len(outputs))
 			for i, o := range outputs {
 				if err := rig.SetSafe(i, fmt.Appendf(nil, "O %d %v\n", i, o.Safe)); err != nil {

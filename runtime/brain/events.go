@@ -218,10 +218,7 @@ func (b *brain) outputName(i int) string {
 }
 
 func (b *brain) portName(i int) string {
-	if i < 0 || i >= len(b.robot.Ports) {
-		return ""
-	}
-	return b.robot.Ports[i].Name
+	return b.robot.PortName(i)
 }
 
 // slotName names a signal or an output by its slot.

@@ -68,9 +68,9 @@ type loader struct {
 	world *world
 	pins  map[string]string // line -> the signal or output that has it
 
-	unplugged []unplugged // ports without a device
-	reserved map[string]string  // header pin -> the port whose device is on it
-	channels map[string]channel // PWM chip, or channel of one -> the output that has it
+	unplugged []unplugged        // ports without a device
+	reserved  map[string]string  // header pin -> the port whose device is on it
+	channels  map[string]channel // PWM chip, or channel of one -> the output that has it
 }
 
 func (l *loader) load(data []byte) Problems {
@@ -83,7 +83,9 @@ func (l *loader) load(data []byte) Problems {
 	l.robot.Cell = k.name("cell", defaultCell)
 	l.board(k)
 	l.ports(k)
+	l.chips(k)
 	l.signals(k)
+	l.unreadChips(k)
 	l.outputs(k)
 	l.checkUnplugged()
 	l.network(k)

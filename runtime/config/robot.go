@@ -86,6 +86,7 @@ type Input struct {
 	Field      string // of the port's frames; default the signal's name
 	HasPin     bool
 	Pin        boards.Line
+	Chip       *Chip // of an I2C device; nil: none
 	Pull       Pull
 	ActiveHigh bool    // default true: a high line reads as 1
 	Start      float64 // board sim: value at the start of the scenario; NaN: none
@@ -202,6 +203,7 @@ type Robot struct {
 	ManualBytes []byte
 	Manual      *dancer.Manual
 	Ports       []Port
+	Buses       []Bus   // I2C
 	Inputs      []Input // parallel to Manual.Measured()
 	Drives      []Drive // parallel to Manual.Outputs
 	ReadBacks   []ReadBack

@@ -30,7 +30,8 @@ var signalSection = section{
 	doc:   "One input: a field of a port's frames, or a GPIO line.",
 	fields: []field{
 		{name: "port", form: formText, doc: "name of the port that delivers it"},
-		{name: "field", form: formText, doc: "field of the port's frames; default the signal's name"},
+		{name: "i2c", form: formText, doc: "name of the I2C device that delivers it; unit and range are then the chip's unless they are given"},
+		{name: "field", form: formText, doc: "field of the port's frames, or of the I2C device; default the signal's name"},
 		{name: "boolean", form: formBool, doc: "a port's field that is only 0 or 1 (or JSON false and true); default false"},
 		{name: "pin", form: formText, doc: "GPIO line, e.g. GPIO17 or pin 11 (see: dancer board)"},
 		{name: "pull", form: formChoice, choices: []string{"up", "down", "off"}, doc: "bias of the line; default: left as it is"},
@@ -145,6 +146,7 @@ var robotSection = section{
 		{name: "cell", form: formName, doc: "cell that the robot belongs to; default \"default\""},
 		{name: "manual", form: formPath, required: true, doc: "the Safety Manual, relative to this file"},
 		{name: "ports", form: formMap, section: &portSection, doc: "serial lines by name, at most 16"},
+		{name: "i2c", form: formMap, section: &chipSection, doc: "sensor chips on I2C buses by name, at most 64"},
 		{name: "signals", form: formMap, section: &signalSection, required: true, doc: "inputs by name, at most 1024"},
 		{name: "outputs", form: formMap, section: &outputSection, required: true, doc: "actuators by name, at most 64"},
 		{name: "lease", form: formSection, section: &leaseSection, doc: leaseSection.doc},

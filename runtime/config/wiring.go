@@ -67,10 +67,14 @@ func (l *loader) signal(x keys, name string) {
 	s := hal.Signal{Name: name, Publish: x.boolean("publish"), StuckAfter: x.duration("stuck_after", 0)}
 	in := Input{Port: -1, ActiveHigh: true, Start: math.NaN()}
 	s.Unit = x.unit("unit")
-	l.source(x)
-	if x.has("pin") {
+	switch {
+	case x.has("i2c"):
+		l.chipSignal(x, &s, &in)
+	case x.has("pin"):
+		l.source(x)
 		l.pinSignal(x, &s, &in)
-	} else {
+	default:
+		l.source(x)
 		l.fieldSignal(x, &s, &in)
 	}
 	if x.has("start") {

@@ -38,6 +38,8 @@ type System struct {
 	InStep    func() (bool, error)                      // whether the wall clock is synchronised
 	Line      func(boards.Line) (Line, error)           // where a GPIO line is and who has it
 	Reach     func(ctx context.Context, b Broker) error // a whole connection to a broker, with login
+
+	Probe func(bus string, address uint16) error // whether an I2C device answers: package hal/i2c's
 }
 
 // Disk is the room in a file system.

@@ -46,6 +46,7 @@ func (m *Machine) robotChecks(r *Robot) []check {
 		p := &r.Ports[i]
 		checks = append(checks, check{id: "port-device", look: func(context.Context) ([]Finding, error) { return m.lookPort(p) }})
 	}
+	checks = append(checks, m.busChecks(r)...)
 	for _, p := range pins(r.Robot) {
 		checks = append(checks, check{id: "pin", look: func(context.Context) ([]Finding, error) { return m.lookPin(p) }})
 	}

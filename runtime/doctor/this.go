@@ -15,6 +15,7 @@ import (
 
 	"dancer/boards"
 	"dancer/hal/gpio"
+	"dancer/hal/i2c"
 	"dancer/mesh/mqtt"
 	"dancer/runtime/spine"
 )
@@ -24,6 +25,7 @@ func This() Machine {
 	system := System{
 		UID: uint32(os.Geteuid()), RealTime: spine.MayRunRealTime, MayLock: spine.MayLockMemory,
 		Disk: statfs, PowerSave: powerSave, InStep: inStep, Line: lookLine, Reach: reach,
+		Probe: i2c.Probe,
 	}
 	groups, _ := os.Getgroups() // none, then
 	for _, gid := range append(groups, os.Getegid()) {

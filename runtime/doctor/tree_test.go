@@ -127,6 +127,7 @@ func healthy() System {
 			return Line{Chip: "/dev/gpiochip0", Offset: l.Offset}, nil
 		},
 		Reach: func(context.Context, Broker) error { return nil },
+		Probe: func(string, uint16) error { return nil },
 	}
 }
 

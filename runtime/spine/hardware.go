@@ -7,6 +7,7 @@ import (
 
 	"dancer/hal"
 	"dancer/hal/gpio"
+	"dancer/hal/i2c"
 	"dancer/hal/serial"
 	"dancer/hal/sim"
 	"dancer/runtime/config"
@@ -19,6 +20,7 @@ type hardware struct {
 	dry    bool // nothing is ever written
 	ports  []port
 	inputs []*gpio.Input
+	buses  []bus
 	lines  *gpio.Outputs
 	pulses pulses
 	wires  []wire // per output
@@ -46,6 +48,7 @@ type openers struct {
 	// later is a port that is not open yet; nil: every port must open.
 	later  func(p *config.Port) stream
 	pulses func(configs []gpio.PWMConfig) (pulses, error)
+	bus    func(device string) (i2c.Wire, error) // nil: the kernel's
 }
 
 func defaultOpeners() openers {
@@ -65,7 +68,7 @@ func openHardware(r *config.Robot, cfg *Config, open openers) (*hardware, error)
 		o := &r.Manual.Outputs[i]
 		h.wires[i] = wire{line: -1, pwm: -1, port: -1, middle: (o.Minimum + o.Maximum) / 2}
 	}
-	err := h.open(cfg, open)
+	err := errors.Join(h.open(cfg, open), h.openBuses(open, cfg.Log))
 	if err != nil { // what could be opened has taken its safe values before it is given back
 		return nil, errors.Join(err, h.halt(), h.close())
 	}
@@ -289,7 +292,7 @@ func (h *hardware) halt() error {
 
 // close gives every device back.
 func (h *hardware) close() error {
-	var errs []error
+	errs := []error{h.closeBuses()}
 	for _, in := range h.inputs {
 		errs = append(errs, in.Close())
 	}

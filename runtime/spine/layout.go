@@ -22,11 +22,14 @@ func Layout(r *config.Robot) link.Layout {
 	for i := range r.Ports {
 		parts = append(parts, "port "+r.Ports[i].Name)
 	}
+	for i := range r.Buses {
+		parts = append(parts, "bus "+r.Buses[i].Device)
+	}
 	for i := range m.Rules {
 		parts = append(parts, "rule "+m.Rules[i].Name)
 	}
 	return link.Layout{
-		Signals: len(m.Signals), Outputs: len(m.Outputs), Ports: len(r.Ports), Rules: len(m.Rules),
+		Signals: len(m.Signals), Outputs: len(m.Outputs), Ports: len(r.Ports) + len(r.Buses), Rules: len(m.Rules),
 		Hash: link.Hash(parts...),
 	}
 }

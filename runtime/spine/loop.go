@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"dancer/hal"
+	"dancer/hal/i2c"
 	"dancer/runtime/link"
 )
 
@@ -63,6 +64,9 @@ type loop struct {
 	brainMuted bool
 	flood      floodGate
 	gaveWay    time.Duration
+
+	busFrame i2c.Frame
+	busDue   time.Duration // when to look whether a transfer hangs
 }
 
 // begin registers everything and takes the first readings. Outputs are safe
@@ -123,6 +127,9 @@ func (l *loop) register() error {
 			return err
 		}
 	}
+	if err := l.registerBuses(); err != nil {
+		return err
+	}
 	l.hardware.poller = l.poller
 	for i := range l.hardware.ports {
 		l.hardware.watchWriting(i)
@@ -170,7 +177,7 @@ func (l *loop) publish() {
 }
 
 func (l *loop) nextDeadline() time.Duration {
-	due := min(l.core.deadline(), l.heart.next, l.portsDue())
+	due := min(l.core.deadline(), l.heart.next, l.portsDue(), l.busDue)
 	if b := l.hardware.board; b != nil {
 		due = min(due, b.Due())
 	}
@@ -195,6 +202,9 @@ func (l *loop) due(now time.Duration) {
 	}
 	l.core.tick(now)
 	l.lookAtPorts(now)
+	if now >= l.busDue {
+		l.lookAtBuses(now)
+	}
 	if l.brainMuted && now >= l.wakesFrom+wakeWindow {
 		l.brainMuted = false
 		_ = l.poller.watchEdges(l.ends.ToSpine.FD(), tokenBrain) // as at the start; tells of what came meanwhile
@@ -245,6 +255,8 @@ func (l *loop) moveWorld(now time.Duration) {
 
 func (l *loop) ready(token int, now time.Duration) {
 	switch {
+	case token >= tokenBus:
+		l.readBus(token-tokenBus, now)
 	case token >= tokenInput:
 		begin := l.clock.now()
 		l.readInput(token-tokenInput, now)

@@ -324,6 +324,7 @@ func (r *running) run(ctx context.Context) (Report, error) {
 		})
 	})
 
+	r.pollBuses(helpers, &failure)
 	ended := make(chan error, 1)
 	started := make(chan struct{})
 	go func() { ended <- r.runLoop(started) }()
@@ -337,6 +338,7 @@ func (r *running) run(ctx context.Context) (Report, error) {
 	stopHelpers()
 	r.feeder.end()
 	group.Wait()
+	r.logBuses()
 	err = errors.Join(err, failure.err())
 	if err == nil {
 		r.keeper.ended()

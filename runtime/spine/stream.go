@@ -48,7 +48,7 @@ func newFramer(r *config.Robot, index int) (hal.Framer, [][]int, []int, error) {
 	place := map[string]int{}
 	for i := range r.Inputs {
 		in := &r.Inputs[i]
-		if in.HasPin || in.Port != index {
+		if in.HasPin || in.Chip != nil || in.Port != index {
 			continue
 		}
 		at, known := place[in.Field]

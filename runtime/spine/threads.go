@@ -22,8 +22,10 @@ import (
 // Below the loop they would not get on at all on the loop's own processor, because
 // the runtime spins for such a lock, with sched_yield, which yields to equals only.
 //
-// Beside the loop there are only the keeper, the opener and what the runtime itself
-// does, all of them short and bounded.
+// Beside the loop there are only the keeper, the opener, a poller for each I2C bus and
+// what the runtime itself does, all of them short and bounded. A poller's thread sleeps
+// in the kernel while a bus controller works; only a bit-banged bus, which has none,
+// spins there for its transfers (docs/i2c.md).
 func raiseHelpers(log *slog.Logger) (undo func()) {
 	attributes := realTimeAttributes()
 	attributes.Flags = 0 // threads that come from them are helpers, too
