@@ -218,10 +218,11 @@ func (b *brain) outputName(i int) string {
 }
 
 func (b *brain) portName(i int) string {
-	if i < 0 || i >= len(b.robot.Ports) {
+	sources := b.robot.Sources()
+	if i < 0 || i >= len(sources) {
 		return ""
 	}
-	return b.robot.Ports[i].Name
+	return sources[i]
 }
 
 // slotName names a signal or an output by its slot.

@@ -63,9 +63,9 @@ func (b *brain) stateOfSpine(s *mesh.State) {
 			s.Outputs[b.manual.Outputs[i].Name] = value
 		}
 	}
-	for i := range b.robot.Ports {
+	for i, name := range b.robot.Sources() {
 		if port, ok := segment.LoadPort(i); ok {
-			s.Frames[b.robot.Ports[i].Name] = port.Frames
+			s.Frames[name] = port.Frames
 		}
 	}
 }

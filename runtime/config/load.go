@@ -79,12 +79,16 @@ func (l *loader) load(data []byte) Problems {
 	l.robot.Cell = k.name("cell", defaultCell)
 	l.board(k)
 	l.ports(k)
+	l.joysticks(k)
 	l.signals(k)
 	l.outputs(k)
 	l.network(k)
 	l.robot.Autostart = k.boolean("autostart")
 	manual := l.manualFile(k)
 	l.readBackRules()
+	if manual.Faults() == 0 {
+		l.checkTeleoperation(k)
+	}
 	l.lease(k)
 	l.recording(k)
 	l.watchdog(k)

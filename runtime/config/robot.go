@@ -50,8 +50,31 @@ type Input struct {
 	HasPin     bool
 	Pin        boards.Line
 	Pull       Pull
-	ActiveHigh bool    // default true: a high line reads as 1
-	Start      float64 // board sim: value at the start of the scenario; NaN: none
+	ActiveHigh bool     // default true: a high line reads as 1
+	Control    *Control // of a joystick; nil: none
+	Start      float64  // board sim: value at the start of the scenario; NaN: none
+}
+
+// Joystick is one device of the kernel's input layer. Its dead-man has to be held for its
+// axes to say anything but 0, and to be pressed anew when the device was silent.
+type Joystick struct {
+	Name       string
+	Device     string // device file; or
+	DeviceName string // what the kernel calls it
+	DeadMan    uint16 // code of the button
+	HasDeadMan bool
+	StaleAfter time.Duration // 50 ms to 60 s; default 2 s: no event for so long, and its signals are invalid
+	Grab       bool          // nothing else gets its events
+}
+
+// Control is an axis or a button of a joystick.
+type Control struct {
+	Joystick int    // index into Robot.Joysticks
+	Axis     bool   // else a button
+	Code     uint16 // of linux/input-event-codes.h
+	Invert   bool
+	Minimum  bool    // an axis that rests at its minimum: 0 to 1; else -1 to 1
+	DeadZone float64 // 0 to 0.9; default 0.1
 }
 
 // Drive says where an output goes. It is parallel to Manual.Outputs.
@@ -153,6 +176,7 @@ type Robot struct {
 	ManualBytes []byte
 	Manual      *dancer.Manual
 	Ports       []Port
+	Joysticks   []Joystick
 	Inputs      []Input // parallel to Manual.Measured()
 	Drives      []Drive // parallel to Manual.Outputs
 	ReadBacks   []ReadBack

@@ -68,11 +68,15 @@ func (l *loader) signal(x keys, name string) {
 	in := Input{Port: -1, ActiveHigh: true, Start: math.NaN()}
 	s.Unit = x.unit("unit")
 	l.source(x)
-	if x.has("pin") {
+	switch {
+	case x.has("pin"):
 		l.pinSignal(x, &s, &in)
-	} else {
+	case x.has("joystick"):
+		l.joystickSignal(x, &s, &in)
+	default:
 		l.fieldSignal(x, &s, &in)
 	}
+	x.unused(origin(x))
 	if x.has("start") {
 		in.Start = x.number("start", math.NaN())
 		if in.Start < s.Minimum || in.Start > s.Maximum {
@@ -84,10 +88,18 @@ func (l *loader) signal(x keys, name string) {
 
 // source reports a signal or output that comes from nowhere or from two places.
 func (l *loader) source(x keys) {
+	var has []string
+	for _, key := range origins {
+		if x.has(key) {
+			has = append(has, key)
+		}
+	}
 	switch {
 	case x.has("pin") && x.has("port"):
 		x.fault("port", "keep one of the two", "%s has both a pin and a port", x.what)
-	case !x.has("pin") && !x.has("port") && !l.simulated():
+	case len(has) > 1:
+		x.fault(has[1], "keep one of them", "%s has %s", x.what, strings.Join(has, " and "))
+	case len(has) == 0 && !l.simulated():
 		l.faultf(x.at, "add pin: GPIO17, or port: with the name of a port", "%s has neither a pin nor a port", x.what)
 	}
 }

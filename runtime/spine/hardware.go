@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"dancer/hal"
+	"dancer/hal/evdev"
 	"dancer/hal/gpio"
 	"dancer/hal/serial"
 	"dancer/hal/sim"
@@ -18,6 +19,7 @@ type hardware struct {
 	robot  *config.Robot
 	dry    bool // nothing is ever written
 	ports  []port
+	feeds  []input
 	inputs []*gpio.Input
 	lines  *gpio.Outputs
 	wires  []wire // per output
@@ -38,7 +40,8 @@ type wire struct {
 
 // openers are the ways to the devices, for tests and measurements to replace.
 type openers struct {
-	port func(p *config.Port) (stream, error)
+	port     func(p *config.Port) (stream, error)
+	joystick func(c evdev.Config) feed // not opened yet; nil: evdev.New
 }
 
 func defaultOpeners() openers {
@@ -63,14 +66,14 @@ func openHardware(r *config.Robot, cfg *Config, open openers) (*hardware, error)
 
 func (h *hardware) open(cfg *Config, open openers) error {
 	if h.robot.Board.Simulated {
-		return h.openBoard(cfg)
+		return errors.Join(h.openBoard(cfg), h.openFeeds(open))
 	}
 	// Each device that can be had takes its safe values, whatever is wrong with the
 	// others: a motor must not run on because a sensor is unplugged.
 	if err := errors.Join(h.openLines(), h.openPorts(open)); err != nil {
 		return err
 	}
-	return h.openInputs()
+	return errors.Join(h.openInputs(), h.openFeeds(open))
 }
 
 func (h *hardware) openBoard(cfg *Config) error {
@@ -266,6 +269,9 @@ func (h *hardware) close() error {
 	}
 	if h.board != nil {
 		errs = append(errs, h.board.Close())
+	}
+	for i := range h.feeds {
+		errs = append(errs, h.feeds[i].feed.Close())
 	}
 	for i := range h.ports {
 		if h.ports[i].stream != nil {

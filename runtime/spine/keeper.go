@@ -219,7 +219,8 @@ func (k *keeper) say(n *note) {
 	case link.EventLatch:
 		k.log.Warn("latch", "reflex", k.robot.Manual.Rules[e.Index].Name, "state", latchWord(e.Flags))
 	case link.EventPort:
-		k.log.Warn("port", "port", k.robot.Ports[e.Index].Name, "device", k.robot.Ports[e.Index].Device, "state", link.PortState(e.Flags).String())
+		name, device := k.robot.Source(int(e.Index))
+		k.log.Warn("port", "port", name, "device", device, "state", link.PortState(e.Flags).String())
 	case link.EventOverrun:
 		k.log.Warn("overrun", "late", e.Latency, "count", e.Frame)
 	}

@@ -53,6 +53,9 @@ type loop struct {
 	chunk    [chunkSize]byte
 	edges    [16]hal.Reading
 	takeSim  func(hal.Reading)
+	takeFed  func(at time.Duration, readings []hal.Reading)
+	fedAt    time.Duration // now, of the feed in hand
+	fedFrom  uint64        // and its counter of frames
 	drained  [link.WakeBuffer]byte
 	deadline time.Duration
 	safeTold bool
@@ -84,6 +87,7 @@ func (l *loop) begin(latches []int, told []link.Restart) error {
 	for i := range l.hardware.ports {
 		l.storePort(i)
 	}
+	l.beginFeeds(now)
 	return nil
 }
 
@@ -109,6 +113,13 @@ func (l *loop) register() error {
 	for i, in := range l.hardware.inputs {
 		if err := l.poller.watch(in.Fd(), tokenInput+i); err != nil {
 			return err
+		}
+	}
+	for i := range l.hardware.feeds {
+		if in := &l.hardware.feeds[i]; in.open {
+			if err := l.poller.watch(in.feed.Fd(), tokenFeed+i); err != nil {
+				return err
+			}
 		}
 	}
 	l.hardware.poller = l.poller
@@ -231,6 +242,10 @@ func (l *loop) moveWorld(now time.Duration) {
 
 func (l *loop) ready(token int, now time.Duration) {
 	switch {
+	case token >= tokenFeed:
+		begin := l.clock.now()
+		l.readFeed(token-tokenFeed, now)
+		l.tookFeed(token-tokenFeed, begin)
 	case token >= tokenInput:
 		begin := l.clock.now()
 		l.readInput(token-tokenInput, now)
@@ -412,6 +427,11 @@ func (l *loop) lookAtInbox(now time.Duration) {
 	for i := range l.hardware.ports {
 		if l.opener.take(i) {
 			l.portBack(i, now)
+		}
+	}
+	for i := range l.hardware.feeds {
+		if l.opener.take(len(l.hardware.ports) + i) {
+			l.feedBack(i, now)
 		}
 	}
 }
