@@ -9,12 +9,16 @@ import (
 
 // origins are the keys that say where a signal comes from; of an output only pin and
 // port are possible, which its table says.
-var origins = []string{"pin", "port", "joystick"}
+var origins = []string{"pin", "port", "joystick", "mqtt", "from"}
 
-// of are the keys of a signal that belong to one origin.
+// ofOrigin are the keys of a signal that belong to one origin.
 var ofOrigin = map[string][]string{
 	"joystick": {"axis", "button", "rest", "invert", "dead_zone"},
+	"mqtt":     {"topic", "path", "on", "off"},
 }
+
+// meant is how an origin is called in messages.
+var meant = map[string]string{"joystick": "a joystick", "mqtt": "an MQTT topic"}
 
 // origin is the key that says where a signal comes from, "" for none.
 func origin(x keys) string {
@@ -31,7 +35,7 @@ func (k keys) unused(own string) {
 	for _, other := range origins {
 		for _, key := range ofOrigin[other] {
 			if other != own && k.has(key) {
-				k.fault(key, fmt.Sprintf("remove it, or add %s", other), "%s has %s, which is for a %s", k.what, key, other)
+				k.fault(key, fmt.Sprintf("remove it, or add %s", other), "%s has %s, which is for %s", k.what, key, meant[other])
 			}
 		}
 	}
@@ -46,8 +50,11 @@ func (k keys) without(why string, names ...string) {
 	}
 }
 
-// Sources names everything that brings readings and is counted: the ports, then the
-// joysticks.
+// PostName is the source of what other programs post.
+const PostName = "post"
+
+// Sources names everything that brings readings to the spine and is counted: the ports,
+// the joysticks, and "post" where a signal is posted.
 func (r *Robot) Sources() []string {
 	var names []string
 	for i := range r.Ports {
@@ -55,6 +62,9 @@ func (r *Robot) Sources() []string {
 	}
 	for i := range r.Joysticks {
 		names = append(names, r.Joysticks[i].Name)
+	}
+	if slices.ContainsFunc(r.Inputs, func(in Input) bool { return in.Post }) {
+		names = append(names, PostName)
 	}
 	return names
 }

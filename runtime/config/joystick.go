@@ -85,7 +85,7 @@ func (l *loader) joystickSignal(x keys, s *hal.Signal, in *Input) {
 	c := &Control{Joystick: -1, DeadZone: x.number("dead_zone", defaultDeadZone), Invert: x.boolean("invert"), Minimum: x.choice("rest", "middle") == "minimum"}
 	name := x.text("joystick", "")
 	names := make([]string, len(l.robot.Joysticks))
-	for i := range l.robot.Joysticks {
+	for i := range names {
 		names[i] = l.robot.Joysticks[i].Name
 	}
 	if c.Joystick = indexOf(names, name); c.Joystick >= 0 {

@@ -80,6 +80,7 @@ func (l *loader) load(data []byte) Problems {
 	l.board(k)
 	l.ports(k)
 	l.joysticks(k)
+	l.brokers(k)
 	l.signals(k)
 	l.outputs(k)
 	l.network(k)
@@ -88,6 +89,7 @@ func (l *loader) load(data []byte) Problems {
 	l.readBackRules()
 	if manual.Faults() == 0 {
 		l.checkTeleoperation(k)
+		manual = append(manual, l.checkAdvice()...)
 	}
 	l.lease(k)
 	l.recording(k)

@@ -52,6 +52,8 @@ type Input struct {
 	Pull       Pull
 	ActiveHigh bool     // default true: a high line reads as 1
 	Control    *Control // of a joystick; nil: none
+	Topic      *Topic   // of an MQTT broker; nil: none
+	Post       bool     // other programs give it, by the post socket or by HTTP
 	Start      float64  // board sim: value at the start of the scenario; NaN: none
 }
 
@@ -76,6 +78,25 @@ type Control struct {
 	Minimum  bool    // an axis that rests at its minimum: 0 to 1; else -1 to 1
 	DeadZone float64 // 0 to 0.9; default 0.1
 }
+
+// Broker is an MQTT broker that signals come from.
+type Broker struct {
+	Name string
+	ConductorLink
+}
+
+// Topic is a value in the messages of an MQTT topic.
+type Topic struct {
+	Broker int    // index into Robot.Brokers
+	Name   string // without wildcards
+	Path   []PathStep
+	On     string // payload or text that is 1, in any case of letters; default ON
+	Off    string // that is 0; default OFF
+}
+
+// Advisory says that the brain may give the signal's readings: it comes from the network
+// or from a post. A brain that fails, or lies, can make it say anything in its range.
+func (in *Input) Advisory() bool { return in.Topic != nil || in.Post }
 
 // Drive says where an output goes. It is parallel to Manual.Outputs.
 type Drive struct {
@@ -177,8 +198,9 @@ type Robot struct {
 	Manual      *dancer.Manual
 	Ports       []Port
 	Joysticks   []Joystick
-	Inputs      []Input // parallel to Manual.Measured()
-	Drives      []Drive // parallel to Manual.Outputs
+	Brokers     []Broker // of signals; the conductor has its own
+	Inputs      []Input  // parallel to Manual.Measured()
+	Drives      []Drive  // parallel to Manual.Outputs
 	ReadBacks   []ReadBack
 	Lease       Lease
 	Recording   Recording

@@ -68,6 +68,7 @@ const (
 	maxPorts = 16
 
 	maxJoysticks = 8
+	maxBrokers   = 4
 
 	maxSignals = 1024
 	maxOutputs = 64 // the command mailbox masks outputs in 64 bits

@@ -13,3 +13,15 @@ var joystickSection = section{
 		{name: "grab", form: formBool, doc: "nothing else on this machine gets its events; default false"},
 	},
 }
+
+var brokerSection = section{
+	title: "broker",
+	doc:   "An MQTT broker that signals come from, such as that of Zigbee2MQTT or ESPHome. The brain speaks with it.",
+	fields: []field{
+		{name: "broker", form: formText, required: true, doc: "mqtt://host:port or mqtts://host:port; another host needs mqtts"},
+		{name: "username", form: formText, doc: "for a broker that asks for one"},
+		{name: "password_file", form: formPath, doc: "file that holds the password"},
+		{name: "ca_file", form: formPath, doc: "PEM file of the authority that signed the broker's certificate"},
+		{name: "fingerprint", form: formText, doc: "sha256:<64 hex digits> of the broker's certificate, instead of ca_file"},
+	},
+}

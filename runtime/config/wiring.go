@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"strings"
+	"time"
 
 	"dancer/boards"
 	"dancer/hal"
@@ -73,6 +74,10 @@ func (l *loader) signal(x keys, name string) {
 		l.pinSignal(x, &s, &in)
 	case x.has("joystick"):
 		l.joystickSignal(x, &s, &in)
+	case x.has("mqtt"):
+		l.topicSignal(x, &s, &in)
+	case x.has("from"):
+		l.postSignal(x, &s, &in)
 	default:
 		l.fieldSignal(x, &s, &in)
 	}
@@ -128,8 +133,13 @@ func (l *loader) fieldSignal(x keys, s *hal.Signal, in *Input) {
 	in.Port = l.port(x)
 	in.Field = x.text("field", s.Name)
 	l.field(x, in)
+	l.plausible(x, s, defaultStaleAfter)
+}
+
+// plausible reads what a value of text has that may be anything.
+func (l *loader) plausible(x keys, s *hal.Signal, stale time.Duration) {
 	s.Boolean = x.boolean("boolean")
-	s.StaleAfter = x.duration("stale_after", defaultStaleAfter)
+	s.StaleAfter = x.duration("stale_after", stale)
 	if s.Boolean {
 		s.Maximum = 1
 		return

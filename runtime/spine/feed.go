@@ -35,7 +35,7 @@ type input struct {
 // openFeeds makes the feeds of a robot, in the order of config.Robot.Sources behind its
 // ports. A device that is not there is no reason not to start: a robot without its
 // joystick has invalid signals, and rules that read them fire.
-func (h *hardware) openFeeds(open openers) error {
+func (h *hardware) openFeeds(cfg *Config, open openers) error {
 	if open.joystick == nil {
 		open.joystick = func(c evdev.Config) feed { return evdev.New(c) }
 	}
@@ -49,6 +49,15 @@ func (h *hardware) openFeeds(open openers) error {
 		}
 		h.feeds = append(h.feeds, in)
 	}
+	posted := h.robot.FedBy(func(in *config.Input) bool { return in.Post })
+	if len(posted) == 0 {
+		return nil
+	}
+	socket, err := listenPost(cfg.DataDir, h.robot, newClock().now)
+	if err != nil {
+		return err
+	}
+	h.feeds = append(h.feeds, input{feed: socket, signals: posted, open: true})
 	return nil
 }
 

@@ -66,14 +66,14 @@ func openHardware(r *config.Robot, cfg *Config, open openers) (*hardware, error)
 
 func (h *hardware) open(cfg *Config, open openers) error {
 	if h.robot.Board.Simulated {
-		return errors.Join(h.openBoard(cfg), h.openFeeds(open))
+		return errors.Join(h.openBoard(cfg), h.openFeeds(cfg, open))
 	}
 	// Each device that can be had takes its safe values, whatever is wrong with the
 	// others: a motor must not run on because a sensor is unplugged.
 	if err := errors.Join(h.openLines(), h.openPorts(open)); err != nil {
 		return err
 	}
-	return errors.Join(h.openInputs(), h.openFeeds(open))
+	return errors.Join(h.openInputs(), h.openFeeds(cfg, open))
 }
 
 func (h *hardware) openBoard(cfg *Config) error {

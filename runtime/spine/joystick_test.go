@@ -166,7 +166,9 @@ func TestUnpluggedJoystickStops(t *testing.T) {
 	g.moving()
 	pad.unplug(false)
 	g.drives("0", "1")
-	g.until("the pad is back", func() bool { return strings.Contains(g.log.String(), "port=pad") && strings.Contains(g.log.String(), "state=back") })
+	g.until("the pad is back", func() bool {
+		return strings.Contains(g.log.String(), "port=pad") && strings.Contains(g.log.String(), "state=back")
+	})
 	g.status("reflexes=let-go")
 	pad.move(0, 100)
 	pad.move(1, 100)
@@ -179,7 +181,9 @@ func TestStartWithoutJoystick(t *testing.T) {
 	pad.absent = true
 	g.run()
 	g.drives("0", "1")
-	g.until("it is told", func() bool { return strings.Contains(g.log.String(), "port=pad") && strings.Contains(g.log.String(), "state=gone") })
+	g.until("it is told", func() bool {
+		return strings.Contains(g.log.String(), "port=pad") && strings.Contains(g.log.String(), "state=gone")
+	})
 	pad.mutex.Lock()
 	pad.absent = false
 	pad.mutex.Unlock()

@@ -29,6 +29,7 @@ const (
 	wakeWindow   = 10 * time.Millisecond
 	wakeLimit    = 50
 	requestLimit = 8
+	adviceLimit  = 64 // readings that the brain has from the network
 )
 
 // loop is the real-time thread: it waits for descriptors and deadlines, lets the
@@ -62,6 +63,7 @@ type loop struct {
 
 	wakes      int // of the brain, in this window
 	requests   int // the same
+	advice     int // the same
 	wakesFrom  time.Duration
 	brainMuted bool
 	flood      floodGate
@@ -389,21 +391,29 @@ func (l *loop) brainSpeaks(now time.Duration) {
 		}
 	}
 	l.core.frame(now, now, 0)
+	requests, advice := l.takeRequests(now), l.takeAdvice(now)
+	if requests || advice {
+		l.muteBrain() // and look again when the window is over
+	}
+}
+
+// takeRequests says whether there may be more than this window allows.
+func (l *loop) takeRequests(now time.Duration) bool {
 	var r link.Request
 	for l.requests < requestLimit {
 		if !l.core.segment.TakeRequest(&r) {
-			return
+			return false
 		}
 		l.requests++
 		l.core.answer(now, &r)
 		l.core.frame(now, now, 0)
 	}
-	l.muteBrain() // and look again when the window is over
+	return true
 }
 
 func (l *loop) limitBrain(now time.Duration) {
 	if now-l.wakesFrom >= wakeWindow {
-		l.wakesFrom, l.wakes, l.requests = now, 0, 0
+		l.wakesFrom, l.wakes, l.requests, l.advice = now, 0, 0, 0
 	}
 	if l.wakes++; l.wakes > wakeLimit {
 		l.muteBrain()
