@@ -46,7 +46,7 @@ func TestMutants(t *testing.T) {
 		// is read, does not publish it, gives none back, or does not count.
 		{told, "spine", "drop", "put: r.produced[ringHead].Store(r.position)"},
 		{told, "spine", "drop", "put: r.produced[ringLost].Store(r.lost)"},
-		{told, "spine", "repeat", "put: if r.position-r.tail.Load() >= r.capacity {"},
+		{told, "spine", "repeat", "put: if r.position-r.tail.Load() >= r.capacity-free {"},
 		{told, "brain", "drop", "take: r.tail.Store(r.position)"},
 		{asked, "spine", "drop", "take: r.tail.Store(r.position)"},
 		{traced, "spine", "delay", "put: w[i].Store(rec[i])"},
