@@ -2,7 +2,6 @@ package spine
 
 import (
 	"encoding/binary"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -136,9 +135,6 @@ func newRover(t *testing.T, how string) (*rig, *gamePad) {
 	}
 	return g, pad
 }
-
-// source is the index of a source by its name.
-func (g *rig) source(name string) int { return slices.Index(g.robot.Sources(), name) }
 
 func TestJoystickDrives(t *testing.T) {
 	g, pad := newRover(t, "steady")

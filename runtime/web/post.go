@@ -20,7 +20,7 @@ func (s *server) postSignals(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	var body map[string]json.RawMessage
-	if err := readBody(w, r, &body, true); err != nil {
+	if err := readBody(w, r, &body, false); err != nil {
 		fail(w, err)
 		return
 	}
