@@ -215,3 +215,17 @@ func TestAdviceIsLimited(t *testing.T) {
 		t.Errorf("%v allocations", n)
 	}
 }
+
+// Who opens the hardware only to make the outputs safe takes no readings, and leaves no
+// socket where it happens to stand.
+func TestLeavingSafeListensToNobody(t *testing.T) {
+	t.Chdir(t.TempDir())
+	h, err := openHardware(loadRobot(t, postedRobot, postedManual), &Config{}, defaultOpeners())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.close()
+	if files, err := os.ReadDir("."); len(h.feeds) != 0 || len(files) != 0 || err != nil {
+		t.Errorf("%d feeds, files %v, %v", len(h.feeds), files, err)
+	}
+}
