@@ -64,6 +64,10 @@ func (h *hardware) openFeeds(cfg *Config, open openers) error {
 	return nil
 }
 
+// source is the index of a feed among config.Robot.Sources, which is that of its
+// counters in the segment.
+func (h *hardware) source(feed int) int { return len(h.ports) + feed }
+
 func joystickConfig(r *config.Robot, index int) evdev.Config {
 	j := &r.Joysticks[index]
 	c := evdev.Config{
@@ -151,7 +155,7 @@ func (l *loop) feedBack(i int, now time.Duration) {
 
 func (l *loop) tellFeed(i int, now time.Duration, state link.PortState) {
 	l.storeFeed(i)
-	e := link.Event{Kind: link.EventPort, Index: int32(len(l.hardware.ports) + i), Flags: uint8(state), At: now, Cause: -1}
+	e := link.Event{Kind: link.EventPort, Index: int32(l.hardware.source(i)), Flags: uint8(state), At: now, Cause: -1}
 	l.core.tell(&e)
 	l.keeper.note(&e, nil)
 }
@@ -159,7 +163,7 @@ func (l *loop) tellFeed(i int, now time.Duration, state link.PortState) {
 func (l *loop) storeFeed(i int) {
 	in := &l.hardware.feeds[i]
 	c := in.feed.Counters()
-	l.core.segment.StorePort(len(l.hardware.ports)+i, link.Port{
+	l.core.segment.StorePort(l.hardware.source(i), link.Port{
 		Frames: c.Frames, Bytes: c.Bytes, Errors: c.Errors, Dropped: c.Dropped, Open: in.open || l.hardware.board != nil,
 	})
 }

@@ -53,7 +53,7 @@ func newOpener(r *config.Robot, h *hardware, wakeLoop func(), log *slog.Logger) 
 	}
 	for i := range h.feeds {
 		p := &o.ports[len(h.ports)+i]
-		p.name, p.stream, p.device = r.Sources()[len(h.ports)+i], h.feeds[i].feed, []byte("/dev/input\x00") // looked for by its name
+		p.name, p.stream, p.device = r.Sources()[h.source(i)], h.feeds[i].feed, []byte("/dev/input\x00") // looked for by its name
 		if i < len(r.Joysticks) && r.Joysticks[i].Device != "" {
 			p.device = append([]byte(r.Joysticks[i].Device), 0)
 		}

@@ -17,7 +17,7 @@ const (
 	tokenControl
 	tokenPort  = 1000
 	tokenInput = 2000
-	tokenFeed  = 4000
+	tokenFeed  = 6000
 )
 
 // pollEvents is how many descriptors one wait can tell of; the rest come with
