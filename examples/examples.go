@@ -6,5 +6,5 @@ import "embed"
 
 // Files are the example folders, one robot each.
 //
-//go:embed museum museum-gas gallery-patrol wall-follower mower cart
+//go:embed museum museum-gas gallery-patrol wall-follower mower cart teleop-rover
 var Files embed.FS

@@ -42,7 +42,7 @@ var hotRooms = []string{"hal", "reflex", "reflex/program", "runtime/link", "runt
 // adapters wrap one outside thing each. They never import each other, so that
 // each can be replaced alone; package runtime and its rooms wire them.
 var adapters = []string{
-	"hal/gpio", "hal/serial", "hal/i2c", "hal/sim", "hal/watchdog",
+	"hal/gpio", "hal/serial", "hal/i2c", "hal/evdev", "hal/sim", "hal/watchdog",
 	"mesh/gossip", "mesh/mqtt", "mesh/broker",
 	"storage/bolt", "storage/segment", "storage/recording",
 }
@@ -92,7 +92,7 @@ var thirdParty = map[string][]string{
 	"github.com/fxamacker/cbor": {"mesh", "mesh/impedance", "mesh/gossip", "storage"},
 	"github.com/oklog/ulid":     {"mesh", "storage"},
 	// System calls belong to what owns a descriptor or a process.
-	"golang.org/x/sys": {"hal/gpio", "hal/serial", "hal/i2c", "hal/watchdog", "runtime", "runtime/link", "runtime/memory", "runtime/privilege", "runtime/spine", "runtime/brain", "runtime/doctor", "runtime/guest/init", "storage/bolt"},
+	"golang.org/x/sys": {"hal/gpio", "hal/serial", "hal/i2c", "hal/evdev", "hal/watchdog", "runtime", "runtime/link", "runtime/memory", "runtime/privilege", "runtime/spine", "runtime/brain", "runtime/doctor", "runtime/guest/init", "storage/bolt"},
 	// Only to know whether logs go to a person.
 	"golang.org/x/term": {"cmd/dancer", "runtime"},
 	"golang.org/x/time": {"runtime/web", "mesh/mqtt", "mesh/gossip"},

@@ -32,6 +32,7 @@ type Config struct {
 	Outputs  []hal.Output
 	Plant    func(dt time.Duration, slots []float64) // moves the signals, in place; slots are signals, then outputs; nil: nothing moves by itself
 	Start    []float64                               // first value per signal, NaN: none; nil: none at all; the scenario's start comes after
+	Other    []bool                                  // signals that others give: none of these has a value by itself; nil: none
 	Scenario *Scenario                               // nil: nothing happens
 	Step     time.Duration                           // default DefaultStep, at most MaxStep
 	Seed     uint64                                  // of the noise
@@ -131,7 +132,7 @@ func (b *Board) move(w window) move {
 func (b *Board) reset() {
 	for i, s := range b.config.Signals {
 		b.slots[i] = math.NaN()
-		if s.Boolean {
+		if s.Boolean && !b.others(i) {
 			b.slots[i] = 0
 		}
 		if i < len(b.config.Start) && !math.IsNaN(b.config.Start[i]) {
@@ -147,13 +148,15 @@ func (b *Board) reset() {
 	}
 }
 
+func (b *Board) others(i int) bool { return i < len(b.config.Other) && b.config.Other[i] }
+
 // Missing lists the signals that will give no reading: neither the scenario nor
 // the plant ever gives them a value (a plant that computes one from nothing is
 // not noticed).
 func (b *Board) Missing() []string {
 	var names []string
 	for i, s := range b.config.Signals {
-		given := b.given[i] || !math.IsNaN(b.slots[i])
+		given := b.given[i] || !math.IsNaN(b.slots[i]) || b.others(i)
 		for _, m := range b.sets {
 			given = given || m.signal == i
 		}

@@ -36,6 +36,7 @@ type Status struct {
 	Received    uint64    // messages taken from the broker
 	Overflowed  uint64    // received messages dropped because a queue was full
 	Failed      uint64    // received messages dropped after three errors of their handler
+	Retained    uint64    // received messages dropped because of DropRetained
 	Outstanding int       // items in the outbox
 }
 
@@ -58,7 +59,7 @@ type Client struct {
 	lastError     error
 	since         time.Time
 
-	counters struct{ connects, published, dropped, sent, received, overflowed, failed atomic.Uint64 }
+	counters struct{ connects, published, dropped, sent, received, overflowed, failed, retained atomic.Uint64 }
 }
 
 type publish struct {
@@ -205,7 +206,7 @@ func (c *Client) Status() Status {
 	c.mutex.Unlock()
 	n := &c.counters
 	s.Connects, s.Published, s.Dropped, s.Sent = n.connects.Load(), n.published.Load(), n.dropped.Load(), n.sent.Load()
-	s.Received, s.Overflowed, s.Failed = n.received.Load(), n.overflowed.Load(), n.failed.Load()
+	s.Received, s.Overflowed, s.Failed, s.Retained = n.received.Load(), n.overflowed.Load(), n.failed.Load(), n.retained.Load()
 	if c.options.Outbox != nil {
 		s.Outstanding = c.options.Outbox.Len()
 	}

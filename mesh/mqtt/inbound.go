@@ -61,6 +61,11 @@ func (in *inbound) start() (stop func()) {
 // window for ever, and its sender sends it again anyway.
 func (in *inbound) take(handler Handler, m paho.Message) {
 	in.client.counters.received.Add(1)
+	if m.Retained() && in.client.options.DropRetained {
+		in.client.counters.retained.Add(1)
+		m.Ack()
+		return
+	}
 	queue := in.queues[maphash.String(in.seed, m.Topic())%workers]
 	select {
 	case queue <- delivery{handler, m}:

@@ -91,6 +91,9 @@ type Options struct {
 	RefusedHint string
 	// GiveUpWhenRefused makes Run return ErrRefused rather than try on.
 	GiveUpWhenRefused bool
+	// DropRetained drops messages that the broker kept from before the subscription:
+	// nobody knows how old they are.
+	DropRetained bool
 	// OnConnected is called after each connect and subscription, OnLost after
 	// each loss; both from Run's goroutine, and must return soon.
 	OnConnected func()

@@ -60,6 +60,7 @@ type brain struct {
 	cell      atomic.Pointer[gossip.Gossip] // nil: going on without the cell
 	page      *page
 	requests  *requests
+	advice    *advice
 	markers   *markers
 	reactions *reactions
 	recorder  *record.Recorder // nil: nothing is recorded
@@ -158,6 +159,7 @@ func (b *brain) run(ctx context.Context, events io.Writer) error {
 		return errors.Join(err, b.opened.close())
 	}
 	b.page = newPage(b)
+	b.advice = newAdvice(b)
 	b.joinCell()
 	if err := b.withdrawOrphans(ctx); err != nil {
 		b.log.Error("withdraw questions of the brain before", "error", err)
@@ -178,6 +180,9 @@ func (b *brain) run(ctx context.Context, events io.Writer) error {
 	g.optional("a smaller memory", b.giveBack, b.log)
 	if b.mail.client != nil {
 		g.optional("mqtt", b.mail.client.Run, b.log)
+	}
+	for _, t := range b.advice.brokers {
+		g.optional("the signals of "+t.name, t.client.Run, b.log)
 	}
 	err = g.wait()
 	b.leaveCell()

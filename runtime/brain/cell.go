@@ -115,6 +115,9 @@ func (b *brain) problems() []string {
 			out = append(out, err.Error())
 		}
 	}
+	if b.advice != nil {
+		out = append(out, b.advice.problems()...)
+	}
 	if lost := b.archive.lost.Load(); lost > 0 {
 		out = append(out, fmt.Sprintf("%d records could not be stored: look at the disk of the data folder", lost))
 	}

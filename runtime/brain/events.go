@@ -218,7 +218,11 @@ func (b *brain) outputName(i int) string {
 }
 
 func (b *brain) portName(i int) string {
-	return b.robot.PortName(i)
+	sources := b.robot.Sources()
+	if i < 0 || i >= len(sources) {
+		return ""
+	}
+	return sources[i]
 }
 
 // slotName names a signal or an output by its slot.

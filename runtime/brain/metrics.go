@@ -30,7 +30,7 @@ func (b *brain) newRegistry() *prometheus.Registry {
 		gauge("dancer_calibration_outcomes", "Outcomes that the confidence rests on.", func() float64 {
 			return of(b.last.Load(), func(d *dancer.Decision) float64 { return float64(d.Calibration.Outcomes()) })
 		}),
-		modelCollector{b},
+		modelCollector{b}, sourceCollector{b},
 	)
 	if b.recorder != nil {
 		registry.MustRegister(b.recordingMetrics(gauge, counter)...)

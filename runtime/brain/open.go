@@ -18,6 +18,7 @@ type opened struct {
 	password  string // of the broker, "" for none
 	authority []byte // what the broker's certificate is checked against, nil for none
 	brokerErr error
+	brokers   []brokerAccess // of config.Robot.Brokers
 
 	gossipKey []byte
 	meshErr   error
@@ -33,7 +34,12 @@ type opened struct {
 // open takes everything. An error is kept for whoever misses what it is about.
 func (b *brain) open(recordPath string) {
 	o, robot := &b.opened, b.robot
-	o.password, o.authority, o.brokerErr = brokerSecrets(robot.Conductor)
+	o.password, o.authority, o.brokerErr = brokerSecrets("conductor", robot.Conductor)
+	o.brokers = make([]brokerAccess, len(robot.Brokers))
+	for i := range robot.Brokers {
+		a, broker := &o.brokers[i], &robot.Brokers[i]
+		a.password, a.authority, a.err = brokerSecrets("mqtt."+broker.Name, broker.ConductorLink)
+	}
 	if !robot.Mesh.Off {
 		o.gossipKey, o.meshErr = gossipKey(robot.Mesh)
 	}
@@ -57,20 +63,20 @@ func (o *opened) close() error {
 
 // brokerSecrets reads the broker's password and what its certificate is checked
 // against.
-func brokerSecrets(link config.ConductorLink) (password string, authority []byte, err error) {
+func brokerSecrets(section string, link config.ConductorLink) (password string, authority []byte, err error) {
 	if link.Broker == "off" {
 		return "", nil, nil
 	}
 	if link.PasswordFile != "" {
 		text, err := os.ReadFile(link.PasswordFile)
 		if err != nil {
-			return "", nil, fmt.Errorf("read conductor.password_file: %w", err)
+			return "", nil, fmt.Errorf("read %s.password_file: %w", section, err)
 		}
 		password = strings.TrimRight(string(text), "\r\n")
 	}
 	if link.CAFile != "" {
 		if authority, err = os.ReadFile(link.CAFile); err != nil {
-			return "", nil, fmt.Errorf("read conductor.ca_file: %w", err)
+			return "", nil, fmt.Errorf("read %s.ca_file: %w", section, err)
 		}
 	}
 	return password, authority, nil

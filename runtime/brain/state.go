@@ -63,9 +63,9 @@ func (b *brain) stateOfSpine(s *mesh.State) {
 			s.Outputs[b.manual.Outputs[i].Name] = value
 		}
 	}
-	for i := range len(b.robot.Ports) + len(b.robot.Buses) {
-		if port, ok := segment.LoadPort(i); ok {
-			s.Frames[b.robot.PortName(i)] = port.Frames
+	for i, name := range b.robot.Sources() {
+		if port, ok := segment.LoadPort(i); ok && name != "" {
+			s.Frames[name] = port.Frames
 		}
 	}
 }

@@ -14,10 +14,12 @@ var rewrite = flag.Bool("rewrite", false, "write what is found into the testdata
 // machine is the file system that device checks see: a robot with one serial
 // port and no device tree.
 var machine = fstest.MapFS{
-	"dev/serial/by-id/usb-nav-0": {},
-	"dev/ttyUSB0":                {},
-	"dev/ttyUSB1":                {},
-	"dev/ttyS0":                  {},
+	"dev/serial/by-id/usb-nav-0":             {},
+	"dev/ttyUSB0":                            {},
+	"dev/ttyUSB1":                            {},
+	"dev/ttyS0":                              {},
+	"dev/input/event1":                       {},
+	"dev/input/by-id/usb-pad-event-joystick": {},
 }
 
 // TestFaults reads the robots of testdata/*.txtar and compares every message

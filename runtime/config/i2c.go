@@ -49,29 +49,6 @@ type Chip struct {
 	Field  int // index into the driver's fields
 }
 
-// PortName names what counter i of the shared segment is about: the ports, then the
-// buses. It is "" outside both.
-func (r *Robot) PortName(i int) string {
-	if uint(i) < uint(len(r.Ports)) {
-		return r.Ports[i].Name
-	}
-	if i -= len(r.Ports); uint(i) < uint(len(r.Buses)) {
-		return strings.TrimPrefix(r.Buses[i].Device, "/dev/")
-	}
-	return ""
-}
-
-// PortDevice is the device file behind PortName.
-func (r *Robot) PortDevice(i int) string {
-	if uint(i) < uint(len(r.Ports)) {
-		return r.Ports[i].Device
-	}
-	if i -= len(r.Ports); uint(i) < uint(len(r.Buses)) {
-		return r.Buses[i].Device
-	}
-	return ""
-}
-
 // chips reads the devices on I2C buses.
 func (l *loader) chips(k keys) {
 	for _, e := range k.table("i2c", maxChips) {
@@ -123,6 +100,7 @@ func (l *loader) bus(x keys, device string) *Bus {
 			l.warn(x.where("bus"), fmt.Sprintf("bus %s of %s does not exist on this machine", device, x.what), l.busHint())
 		}
 	}
+	l.reserve(device, x.what)
 	l.robot.Buses = append(l.robot.Buses, Bus{Device: device})
 	return &l.robot.Buses[len(l.robot.Buses)-1]
 }
@@ -197,7 +175,7 @@ func (l *loader) chipSettings(x keys, driver i2c.Driver) i2c.Settings {
 // chipSignal is a signal that an I2C device delivers. Unit and range are the
 // driver's unless the file narrows the range.
 func (l *loader) chipSignal(x keys, s *hal.Signal, in *Input) {
-	for _, key := range []string{"pin", "port", "pull", "active", "debounce", "boolean"} {
+	for _, key := range []string{"pin", "port", "joystick", "mqtt", "from", "pull", "active", "debounce", "boolean"} {
 		if x.has(key) {
 			x.fault(key, "remove it, or i2c", "%s has i2c and %s", x.what, key)
 		}

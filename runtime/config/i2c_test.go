@@ -63,13 +63,10 @@ func TestChips(t *testing.T) {
 			t.Errorf("%s is %+v from %+v", s.Name, s, in.Chip)
 		}
 	}
-	for i, name := range []string{"nav", "i2c-1", "i2c-0", ""} {
-		if got := r.PortName(i); got != name {
-			t.Errorf("port %d is %q, want %q", i, got, name)
+	for i, want := range [][2]string{{"nav", "/dev/ttyUSB0"}, {"i2c-1", "/dev/i2c-1"}, {"i2c-0", "/dev/i2c-0"}} {
+		if name, device := r.Source(i); name != want[0] || device != want[1] {
+			t.Errorf("source %d is %s on %s, want %v", i, name, device, want)
 		}
-	}
-	if r.PortDevice(0) != "/dev/ttyUSB0" || r.PortDevice(2) != "/dev/i2c-0" || r.PortDevice(3) != "" {
-		t.Error("devices of ports and buses")
 	}
 	if len(problems) != 2 { // neither bus is on this machine: a warning each
 		t.Errorf("warnings are %v", problems)

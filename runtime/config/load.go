@@ -84,6 +84,8 @@ func (l *loader) load(data []byte) Problems {
 	l.board(k)
 	l.ports(k)
 	l.chips(k)
+	l.joysticks(k)
+	l.brokers(k)
 	l.signals(k)
 	l.unreadChips(k)
 	l.outputs(k)
@@ -92,6 +94,10 @@ func (l *loader) load(data []byte) Problems {
 	l.robot.Autostart = k.boolean("autostart")
 	manual := l.manualFile(k)
 	l.readBackRules()
+	if manual.Faults() == 0 {
+		l.checkTeleoperation(k)
+		manual = append(manual, l.checkAdvice()...)
+	}
 	l.lease(k)
 	l.recording(k)
 	l.watchdog(k)

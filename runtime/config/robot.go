@@ -88,9 +88,53 @@ type Input struct {
 	Pin        boards.Line
 	Chip       *Chip // of an I2C device; nil: none
 	Pull       Pull
-	ActiveHigh bool    // default true: a high line reads as 1
-	Start      float64 // board sim: value at the start of the scenario; NaN: none
+	ActiveHigh bool     // default true: a high line reads as 1
+	Control    *Control // of a joystick; nil: none
+	Topic      *Topic   // of an MQTT broker; nil: none
+	Post       bool     // other programs give it, by the post socket or by HTTP
+	Start      float64  // board sim: value at the start of the scenario; NaN: none
 }
+
+// Joystick is one device of the kernel's input layer. Its dead-man has to be held for its
+// axes to say anything but 0, and to be pressed anew when the device was silent.
+type Joystick struct {
+	Name       string
+	Device     string // device file; or
+	DeviceName string // what the kernel calls it
+	DeadMan    uint16 // code of the button
+	HasDeadMan bool
+	StaleAfter time.Duration // 50 ms to 60 s; default 2 s: no event for so long, and its signals are invalid
+	Grab       bool          // nothing else gets its events
+}
+
+// Control is an axis or a button of a joystick.
+type Control struct {
+	Joystick int    // index into Robot.Joysticks
+	Axis     bool   // else a button
+	Code     uint16 // of linux/input-event-codes.h
+	Invert   bool
+	Minimum  bool    // an axis that rests at its minimum: 0 to 1; else -1 to 1
+	DeadZone float64 // 0 to 0.9; default 0.1
+}
+
+// Broker is an MQTT broker that signals come from.
+type Broker struct {
+	Name string
+	ConductorLink
+}
+
+// Topic is a value in the messages of an MQTT topic.
+type Topic struct {
+	Broker int    // index into Robot.Brokers
+	Name   string // without wildcards
+	Path   []PathStep
+	On     string // payload or text that is 1, in any case of letters; default ON
+	Off    string // that is 0; default OFF
+}
+
+// Advisory says that the brain may give the signal's readings: it comes from the network
+// or from a post. A brain that fails, or lies, can make it say anything in its range.
+func (in *Input) Advisory() bool { return in.Topic != nil || in.Post }
 
 // Drive says where an output goes. It is parallel to Manual.Outputs.
 type Drive struct {
@@ -203,9 +247,11 @@ type Robot struct {
 	ManualBytes []byte
 	Manual      *dancer.Manual
 	Ports       []Port
-	Buses       []Bus   // I2C
-	Inputs      []Input // parallel to Manual.Measured()
-	Drives      []Drive // parallel to Manual.Outputs
+	Buses       []Bus // I2C
+	Joysticks   []Joystick
+	Brokers     []Broker // of signals; the conductor has its own
+	Inputs      []Input  // parallel to Manual.Measured()
+	Drives      []Drive  // parallel to Manual.Outputs
 	ReadBacks   []ReadBack
 	Lease       Lease
 	Recording   Recording

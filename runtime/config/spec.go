@@ -65,7 +65,11 @@ func (s *section) field(name string) *field {
 }
 
 const (
-	maxPorts   = 16
+	maxPorts = 16
+
+	maxJoysticks = 8
+	maxBrokers   = 4
+
 	maxSignals = 1024
 	maxOutputs = 64 // the command mailbox masks outputs in 64 bits
 	maxRules   = 1024

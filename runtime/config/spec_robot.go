@@ -27,19 +27,31 @@ var portSection = section{
 
 var signalSection = section{
 	title: "signal",
-	doc:   "One input: a field of a port's frames, or a GPIO line.",
+	doc:   "One input: a field of a port's frames, a GPIO line, an axis or a button of a joystick, an MQTT topic, or what other programs post.",
 	fields: []field{
 		{name: "port", form: formText, doc: "name of the port that delivers it"},
 		{name: "i2c", form: formText, doc: "name of the I2C device that delivers it; unit and range are then the chip's unless they are given"},
 		{name: "field", form: formText, doc: "field of the port's frames, or of the I2C device; default the signal's name"},
-		{name: "boolean", form: formBool, doc: "a port's field that is only 0 or 1 (or JSON false and true); default false"},
+		{name: "boolean", form: formBool, doc: "it is only 0 or 1 (or JSON false and true); default false. Not for a GPIO line or a joystick"},
 		{name: "pin", form: formText, doc: "GPIO line, e.g. GPIO17 or pin 11 (see: dancer board)"},
+		{name: "joystick", form: formText, doc: "name of the joystick that delivers it"},
+		{name: "axis", form: formText, doc: "axis of the joystick by its kernel name, e.g. ABS_Y: -1 to 1, and 0 while the dead-man is not held"},
+		{name: "button", form: formText, doc: "button of the joystick by its kernel name, e.g. BTN_TL: 0 or 1"},
+		{name: "rest", form: formChoice, choices: []string{"middle", "minimum"}, doc: "where the axis rests: middle (default; -1 to 1), or minimum, like a pedal (0 to 1)"},
+		{name: "invert", form: formBool, doc: "the axis the other way round; default false"},
+		{name: "dead_zone", form: formNumber, maximum: 0.9, doc: "share of the axis' way from rest that reads as 0, 0 to 0.9; default 0.1"},
+		{name: "mqtt", form: formText, doc: "name of the MQTT broker that delivers it"},
+		{name: "topic", form: formText, doc: "MQTT topic, without wildcards, e.g. zigbee2mqtt/gate"},
+		{name: "path", form: formText, doc: "place of the value in a JSON payload, e.g. state.axes[0]; default: the payload is the value"},
+		{name: "on", form: formText, doc: "MQTT: text that is 1; default ON. true is always 1"},
+		{name: "off", form: formText, doc: "MQTT: text that is 0; default OFF. false is always 0"},
+		{name: "from", form: formChoice, choices: []string{"post"}, doc: "post: other programs on this machine give it, by post.sock in the data folder or POST /api/v1/signals"},
 		{name: "pull", form: formChoice, choices: []string{"up", "down", "off"}, doc: "bias of the line; default: left as it is"},
 		{name: "active", form: formChoice, choices: []string{"high", "low"}, doc: "which level reads as 1; default high"},
 		{name: "debounce", form: formDuration, maximum: 10, doc: "a level must last this long to count, up to 10s; default none"},
 		{name: "unit", form: formText, doc: "unit of the value, e.g. m, ppm, m/s; default none"},
-		{name: "range", form: formRange, doc: "smallest and largest plausible value, in unit; anything else is invalid. Needed for a port's field"},
-		{name: "stale_after", form: formDuration, minimum: 0.001, maximum: 3600, doc: "older readings are invalid, 1ms to 1h; default 1s for a port's field, never for a GPIO line"},
+		{name: "range", form: formRange, doc: "smallest and largest plausible value, in unit; anything else is invalid. Needed for a port's field, an MQTT topic and what is posted, unless it is boolean"},
+		{name: "stale_after", form: formDuration, minimum: 0.001, maximum: 3600, doc: "older readings are invalid, 1ms to 1h; default 1s for a port's field and what is posted, 1m for an MQTT topic, never for a GPIO line; a joystick has it for all its signals"},
 		{name: "stuck_after", form: formDuration, minimum: 0.001, maximum: 24 * 3600, doc: "a value that has not changed for so long is invalid; default: not checked"},
 		{name: "publish", form: formBool, doc: "send the value to the conductor with the robot's state; default false"},
 		{name: "start", form: formNumber, doc: "board sim: value at the start, in unit; default: never seen until the scenario gives one"},
@@ -147,6 +159,8 @@ var robotSection = section{
 		{name: "manual", form: formPath, required: true, doc: "the Safety Manual, relative to this file"},
 		{name: "ports", form: formMap, section: &portSection, doc: "serial lines by name, at most 16"},
 		{name: "i2c", form: formMap, section: &chipSection, doc: "sensor chips on I2C buses by name, at most 64"},
+		{name: "joysticks", form: formMap, section: &joystickSection, doc: "joysticks, game pads and pedals by name, at most 8"},
+		{name: "mqtt", form: formMap, section: &brokerSection, doc: "MQTT brokers of signals by name, at most 4; none of them is the conductor's"},
 		{name: "signals", form: formMap, section: &signalSection, required: true, doc: "inputs by name, at most 1024"},
 		{name: "outputs", form: formMap, section: &outputSection, required: true, doc: "actuators by name, at most 64"},
 		{name: "lease", form: formSection, section: &leaseSection, doc: leaseSection.doc},
@@ -194,6 +208,9 @@ const (
 	defaultBind       = "127.0.0.1:0"
 	defaultCell       = "default"
 	leaseSteps        = 3
+	defaultTopicAge   = time.Minute
+	defaultSilence    = 2 * time.Second
+	defaultDeadZone   = 0.1
 	defaultWithin     = 500 * time.Millisecond
 	defaultKeep       = 10 * time.Minute
 	defaultWatchdog   = 10 * time.Second

@@ -3,7 +3,7 @@ package config
 import "dancer/boards"
 
 // PinUses lists what the robot does with the pins of its board: its signals, its
-// outputs, and the ports whose device the board brings out.
+// outputs, and the ports and I2C buses whose device the board brings out.
 func (r *Robot) PinUses() []boards.Use {
 	var uses []boards.Use
 	for i := range r.Inputs {
@@ -29,6 +29,12 @@ func (r *Robot) PinUses() []boards.Use {
 		p := &r.Ports[i]
 		for _, pin := range devicePins(&r.Board, p.Device) {
 			uses = append(uses, boards.Use{Pin: pin, By: "port " + p.Name, As: p.Device})
+		}
+	}
+	for i := range r.Buses {
+		b := &r.Buses[i]
+		for _, pin := range devicePins(&r.Board, b.Device) {
+			uses = append(uses, boards.Use{Pin: pin, By: "I2C bus", As: b.Device})
 		}
 	}
 	return uses

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"strings"
+	"time"
 
 	"dancer/boards"
 	"dancer/hal"
@@ -67,16 +68,24 @@ func (l *loader) signal(x keys, name string) {
 	s := hal.Signal{Name: name, Publish: x.boolean("publish"), StuckAfter: x.duration("stuck_after", 0)}
 	in := Input{Port: -1, ActiveHigh: true, Start: math.NaN()}
 	s.Unit = x.unit("unit")
+	if !x.has("i2c") {
+		l.source(x)
+	}
 	switch {
 	case x.has("i2c"):
 		l.chipSignal(x, &s, &in)
 	case x.has("pin"):
-		l.source(x)
 		l.pinSignal(x, &s, &in)
+	case x.has("joystick"):
+		l.joystickSignal(x, &s, &in)
+	case x.has("mqtt"):
+		l.topicSignal(x, &s, &in)
+	case x.has("from"):
+		l.postSignal(x, &s, &in)
 	default:
-		l.source(x)
 		l.fieldSignal(x, &s, &in)
 	}
+	x.unused(origin(x))
 	if x.has("start") {
 		in.Start = x.number("start", math.NaN())
 		if in.Start < s.Minimum || in.Start > s.Maximum {
@@ -88,10 +97,18 @@ func (l *loader) signal(x keys, name string) {
 
 // source reports a signal or output that comes from nowhere or from two places.
 func (l *loader) source(x keys) {
+	var has []string
+	for _, key := range origins {
+		if x.has(key) {
+			has = append(has, key)
+		}
+	}
 	switch {
 	case x.has("pin") && x.has("port"):
 		x.fault("port", "keep one of the two", "%s has both a pin and a port", x.what)
-	case !x.has("pin") && !x.has("port") && !l.simulated():
+	case len(has) > 1:
+		x.fault(has[1], "keep one of them", "%s has %s", x.what, strings.Join(has, " and "))
+	case len(has) == 0 && !l.simulated():
 		l.faultf(x.at, "add pin: GPIO17, or port: with the name of a port", "%s has neither a pin nor a port", x.what)
 	}
 }
@@ -121,8 +138,13 @@ func (l *loader) fieldSignal(x keys, s *hal.Signal, in *Input) {
 	in.Port = l.port(x)
 	in.Field = x.text("field", s.Name)
 	l.field(x, in)
+	l.plausible(x, s, defaultStaleAfter)
+}
+
+// plausible reads what a value of text has that may be anything.
+func (l *loader) plausible(x keys, s *hal.Signal, stale time.Duration) {
 	s.Boolean = x.boolean("boolean")
-	s.StaleAfter = x.duration("stale_after", defaultStaleAfter)
+	s.StaleAfter = x.duration("stale_after", stale)
 	if s.Boolean {
 		s.Maximum = 1
 		return

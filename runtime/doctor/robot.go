@@ -47,6 +47,11 @@ func (m *Machine) robotChecks(r *Robot) []check {
 		checks = append(checks, check{id: "port-device", look: func(context.Context) ([]Finding, error) { return m.lookPort(p) }})
 	}
 	checks = append(checks, m.busChecks(r)...)
+	for i := range r.Joysticks {
+		if j := &r.Joysticks[i]; j.Device != "" { // one that is found by its name only the spine can look for
+			checks = append(checks, check{id: "joystick", look: func(context.Context) ([]Finding, error) { return m.lookJoystick(j) }})
+		}
+	}
 	for _, p := range pins(r.Robot) {
 		checks = append(checks, check{id: "pin", look: func(context.Context) ([]Finding, error) { return m.lookPin(p) }})
 	}

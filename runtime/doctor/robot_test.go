@@ -91,6 +91,9 @@ func TestRobot(t *testing.T) {
 			put("dev/watchdog0", device)(t, m, r)
 		}
 	}
+	pad := func(_ *testing.T, _ *Machine, r *Robot) {
+		r.Joysticks = []config.Joystick{{Name: "pad", Device: "/dev/input/event3"}}
+	}
 	for _, c := range []struct {
 		name   string
 		device string // default the stable name
@@ -106,6 +109,11 @@ func TestRobot(t *testing.T) {
 		{"all well, data", "", nil, "data-folder", OK, "will be made in /home/pi", ""},
 		{"all well, file system", "", nil, "data-file-system", OK, "ext4 on /", ""},
 		{"all well, secrets", "", nil, "secret-permission", OK, "0 secrets", ""},
+
+		{"joystick", "", both(pad, put("dev/input/event3", "c root:20 0660")), "joystick", OK, "user pi may read it", ""},
+		{"joystick of others", "", both(pad, put("dev/input/event3", "c root:20 0600")), "joystick", Warning, "user pi may not read it (root:dialout 0600)", "chmod 0660 /dev/input/event3"},
+		{"joystick unplugged", "", pad, "joystick", Warning, "is not there", "by-id"},
+		{"joystick that is a file", "", both(pad, write("dev/input/event3", "x\n")), "joystick", Warning, "is no input device", "event-joystick"},
 
 		{"unplugged", "/dev/ttyACM7", nil, "port-device", Fault, "is not there", "by-id"},
 		{"named by order", "/dev/ttyUSB0", nil, "port-device", Note, "order of plugging in", "by-id"},

@@ -9,7 +9,7 @@ import (
 
 // Version is the layout version of this package. Both processes are the same
 // binary, so it differs only when a binary was replaced under a running spine.
-const Version = 4
+const Version = 5
 
 // Bounds of a layout. Outputs are bounded by the width of Command.HoldMask.
 const (
@@ -95,9 +95,9 @@ const (
 // offsets are the places of the parts, in words from the start of the half that
 // they are in: what the spine writes, and what the brain writes.
 type offsets struct {
-	status, signals, outputs, ports, rules, requestsTail, events, traces, latencies, total int
+	status, signals, outputs, ports, rules, requestsTail, readingsTail, events, traces, latencies, total int
 
-	mailbox, requests, eventsTail, tracesTail, brainTotal int
+	mailbox, requests, readings, eventsTail, tracesTail, brainTotal int
 }
 
 func (l Layout) offsets() offsets {
@@ -114,6 +114,7 @@ func (l Layout) offsets() offsets {
 	o.ports = part(l.Ports * portWords)
 	o.rules = part(2 * bitWords(l.Rules))
 	o.requestsTail = part(1)
+	o.readingsTail = part(1)
 	o.events = part(ringWords(EventCapacity, recordWords))
 	o.traces = part(ringWords(TraceCapacity, traceWords))
 	o.latencies = part(int(latencyKinds) * latencyWords)
@@ -121,6 +122,7 @@ func (l Layout) offsets() offsets {
 	at = 0
 	o.mailbox = part(mailboxWords(l.Outputs))
 	o.requests = part(ringWords(RequestCapacity, recordWords))
+	o.readings = part(ringWords(ReadingCapacity, recordWords))
 	o.eventsTail = part(1)
 	o.tracesTail = part(1)
 	o.brainTotal = at

@@ -35,7 +35,7 @@ func newGround() *ground {
 // view is what one process makes of the memory.
 func (g *ground) view() *Segment {
 	s := &Segment{layout: g.layout, at: g.at, words: g.words, brainWords: g.brainWords}
-	s.findRings(ringOfTests, ringOfTests, ringOfTests)
+	s.findRings(ringOfTests, ringOfTests, ringOfTests, ringOfTests)
 	return s
 }
 
@@ -392,9 +392,42 @@ func requestOf(i uint64) Request {
 	return Request{Kind: RequestStart, Index: int32(i), Sequence: i, Epoch: i, At: time.Duration(i)}
 }
 
-// requests: the same the other way round. A brain is killed anywhere and the next
-// one goes on asking.
-func requestsOf(first, second, takes int) *explorer {
+// upward is a ring from the brain to the spine. All fields of a record carry one number.
+type upward struct {
+	ring func(s *Segment) *ring
+	post func(s *Segment, i uint64) bool
+	take func(s *Segment) (i uint64, whole, ok bool)
+}
+
+var upRequests = upward{
+	ring: func(s *Segment) *ring { return &s.requests },
+	post: func(s *Segment, i uint64) bool { return s.PostRequest(requestOf(i)) },
+	take: func(s *Segment) (uint64, bool, bool) {
+		var r Request
+		ok := s.TakeRequest(&r)
+		return r.Sequence, r == requestOf(r.Sequence), ok
+	},
+}
+
+func readingOf(i uint64) Reading {
+	return Reading{Signal: int32(i), Value: float64(i), Epoch: i, At: time.Duration(i)}
+}
+
+var upReadings = upward{
+	ring: func(s *Segment) *ring { return &s.readings },
+	post: func(s *Segment, i uint64) bool { return s.PostReading(readingOf(i)) },
+	take: func(s *Segment) (uint64, bool, bool) {
+		var r Reading
+		ok := s.TakeReading(&r)
+		return r.Epoch, r == readingOf(r.Epoch), ok
+	},
+}
+
+func requestsOf(first, second, takes int) *explorer { return sent(upRequests, first, second, takes) }
+
+// sent is the same the other way round. A brain is killed anywhere and the next one goes
+// on sending.
+func sent(up upward, first, second, takes int) *explorer {
 	g := newGround()
 	return &explorer{
 		setup: func(x *explorer) []*thread {
@@ -404,8 +437,8 @@ func requestsOf(first, second, takes int) *explorer {
 					brain := g.view()
 					brain.resume()
 					for i := from; i <= to; i++ {
-						x.forget(i, brain.requests.position, brain.requests.lost)
-						put(x, i, func() bool { return brain.PostRequest(requestOf(i)) })
+						x.forget(i, up.ring(brain).position, up.ring(brain).lost)
+						put(x, i, func() bool { return up.post(brain, i) })
 					}
 				}
 			}
@@ -413,29 +446,29 @@ func requestsOf(first, second, takes int) *explorer {
 				{name: "brain", mayDie: true, lives: []func(){ask(1, uint64(first)), ask(uint64(first)+1, uint64(first+second))}},
 				{name: "spine", lives: []func(){func() {
 					for n := range takes {
-						x.forget(uint64(n), spine.requests.position)
-						var r Request
-						if spine.TakeRequest(&r) {
-							received(x, r.Sequence, r == requestOf(r.Sequence) && r.Sequence <= x.get(begun))
+						x.forget(uint64(n), up.ring(spine).position)
+						if i, whole, ok := up.take(spine); ok {
+							received(x, i, whole && i <= x.get(begun))
 						}
-						x.set(position, spine.requests.position)
+						x.set(position, up.ring(spine).position)
 					}
 				}}},
 			}
 		},
 		final: func(x *explorer) {
 			spine := g.view()
-			spine.requests.position = x.ghosts[position]
-			var r Request
-			for spine.TakeRequest(&r) {
-				received(x, r.Sequence, r == requestOf(r.Sequence))
+			up.ring(spine).position = x.ghosts[position]
+			for i, whole, ok := up.take(spine); ok; i, whole, ok = up.take(spine) {
+				received(x, i, whole)
 			}
-			allReceived(x, spine.requests.produced[ringLost].Load(), "brain")
+			allReceived(x, up.ring(spine).produced[ringLost].Load(), "brain")
 		},
 	}
 }
 
 func TestOrdersOfRequests(t *testing.T) { explore(t, requestsOf(3, 2, size(3, 4))) }
+
+func TestOrdersOfReadings(t *testing.T) { explore(t, sent(upReadings, 3, 2, size(3, 4))) }
 
 // traces: every trace comes out whole, in order and once, or a gap in its place
 // says exactly how many are missing.

@@ -33,10 +33,11 @@ type Segment struct {
 
 	events   ring
 	requests ring
+	readings ring
 	traces   ring
 	gapTold  uint64     // spine: of the lost traces, those that a gap told of
 	lastPost uint64     // spine: sequence of the last command taken
-	brain    sync.Mutex // brain: PostCommand and PostRequest come from many goroutines
+	brain    sync.Mutex // brain: what it posts comes from many goroutines
 }
 
 // half is one memfd and where it is mapped.
@@ -118,12 +119,13 @@ func (h *half) view() []word {
 // divide finds the words and the rings in both halves.
 func (s *Segment) divide() {
 	s.words, s.brainWords = s.spine.view(), s.mail.view()
-	s.findRings(EventCapacity, RequestCapacity, TraceCapacity)
+	s.findRings(EventCapacity, RequestCapacity, ReadingCapacity, TraceCapacity)
 }
 
-func (s *Segment) findRings(events, requests, traces int) {
+func (s *Segment) findRings(events, requests, readings, traces int) {
 	s.events = newRing(s.words[s.at.events:], &s.brainWords[s.at.eventsTail], events, recordWords)
 	s.requests = newRing(s.brainWords[s.at.requests:], &s.words[s.at.requestsTail], requests, recordWords)
+	s.readings = newRing(s.brainWords[s.at.readings:], &s.words[s.at.readingsTail], readings, recordWords)
 	s.traces = newRing(s.words[s.at.traces:], &s.brainWords[s.at.tracesTail], traces, traceWords)
 }
 
@@ -170,6 +172,7 @@ func (s *Segment) resume() {
 	s.events.resumeConsumer()
 	s.traces.resumeConsumer()
 	s.requests.resumeProducer()
+	s.readings.resumeProducer()
 }
 
 func checkFile(f *os.File, words int) error {
@@ -209,7 +212,7 @@ func (s *Segment) Prefault() {
 // unmap gives the memory back and leaves the files open.
 func (s *Segment) unmap() error {
 	s.words, s.brainWords = nil, nil
-	s.events, s.requests, s.traces = ring{}, ring{}, ring{}
+	s.events, s.requests, s.readings, s.traces = ring{}, ring{}, ring{}, ring{}
 	var errs []error
 	for _, h := range []*half{&s.spine, &s.mail} {
 		if h.memory != nil {

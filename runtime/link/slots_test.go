@@ -110,6 +110,7 @@ func TestSpineSideDoesNotAllocate(t *testing.T) {
 	c := Command{Values: make([]float64, 2), Hold: make([]float64, 2)}
 	in := Command{Decision: 1, Values: []float64{1, 2}}
 	var r Request
+	var read Reading
 	allocs := testing.AllocsPerRun(100, func() {
 		s.StoreSignal(0, 1, 2, hal.Valid)
 		s.StoreOutput(0, 1, 2, WhoCommand, -1)
@@ -121,6 +122,8 @@ func TestSpineSideDoesNotAllocate(t *testing.T) {
 		s.TakeCommand(&c)
 		s.PostRequest(Request{Kind: RequestStart})
 		s.TakeRequest(&r)
+		s.PostReading(Reading{Signal: 1})
+		s.TakeReading(&read)
 	})
 	if allocs != 0 {
 		t.Errorf("%v allocations", allocs)

@@ -36,25 +36,34 @@ type controlSocket struct {
 // lock. The folder is reached through its descriptor, because the name of a
 // socket is limited to 108 bytes.
 func listenControl(folder string) (*controlSocket, error) {
-	path := filepath.Join(folder, ControlSocket)
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("make control socket: %w", err)
-	}
-	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	fd, path, err := listenDatagrams(folder, ControlSocket, "control socket")
 	if err != nil {
-		return nil, fmt.Errorf("make control socket: %w", err)
+		return nil, err
+	}
+	return &controlSocket{fd: fd, path: path}, nil
+}
+
+// listenDatagrams makes a socket of datagrams in a folder, for the owner alone.
+func listenDatagrams(folder, name, what string) (fd int, path string, err error) {
+	path = filepath.Join(folder, name)
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return -1, path, fmt.Errorf("make %s: %w", what, err)
+	}
+	fd, err = unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return -1, path, fmt.Errorf("make %s: %w", what, err)
 	}
 	err = unix.Fchmod(fd, 0o600) // before it has a name: never open to others
 	if err == nil {
 		err = inFolder(folder, func(short string) error {
-			return unix.Bind(fd, &unix.SockaddrUnix{Name: short + "/" + ControlSocket})
+			return unix.Bind(fd, &unix.SockaddrUnix{Name: short + "/" + name})
 		})
 	}
 	if err != nil {
 		unix.Close(fd)
-		return nil, fmt.Errorf("make control socket: %s: %w", path, err)
+		return -1, path, fmt.Errorf("make %s: %s: %w", what, path, err)
 	}
-	return &controlSocket{fd: fd, path: path}, nil
+	return fd, path, nil
 }
 
 // inFolder gives a short name for a folder while use runs.

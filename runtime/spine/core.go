@@ -63,6 +63,7 @@ type core struct {
 	now       time.Duration // of the settle in hand
 	readBacks []config.ReadBack
 	suspended []bool        // signals that stay awaited
+	advisory  []bool        // signals that the brain may give readings of
 	slews     []slew        // per output
 	slewDue   time.Duration // the next step of any of them
 	leaseStop leaseStop
@@ -118,7 +119,7 @@ func newCore(r *config.Robot, segment *link.Segment, d driver, n notebook, clock
 		pending:   make([]link.Event, 0, 4*len(m.Rules)+16),
 		moves:     make([]reflex.Transition, 4*len(m.Rules)+16),
 		autostart: r.Autostart, leaseStop: newLeaseStop(r),
-		readBacks: r.ReadBacks, suspended: make([]bool, lay.Signals),
+		readBacks: r.ReadBacks, suspended: make([]bool, lay.Signals), advisory: advisory(r),
 	}
 	c.newSlews()
 	c.table = hal.NewSignalTableOver(c.slots, m.Measured())

@@ -44,10 +44,11 @@ type floodGate struct {
 	spent         time.Duration
 	muted         bool // at least one source
 	ports, inputs []source
+	feeds         []source
 }
 
 func newFloodGate(h *hardware) floodGate {
-	return floodGate{ports: make([]source, len(h.ports)), inputs: make([]source, len(h.inputs))}
+	return floodGate{ports: make([]source, len(h.ports)), inputs: make([]source, len(h.inputs)), feeds: make([]source, len(h.feeds))}
 }
 
 // take counts what one reading took, and says whether its source is not to be
@@ -70,6 +71,9 @@ func (g *floodGate) turn(now time.Duration) {
 	}
 	for i := range g.inputs {
 		g.inputs[i].spent, g.inputs[i].muted = 0, false
+	}
+	for i := range g.feeds {
+		g.feeds[i].spent, g.feeds[i].muted = 0, false
 	}
 }
 
@@ -103,6 +107,17 @@ func (l *loop) tookInput(i int, begin time.Duration) {
 	}
 }
 
+// tookFeed is told of each reading of a feed.
+func (l *loop) tookFeed(i int, begin time.Duration) {
+	now := l.clock.now()
+	l.turnFlood(now)
+	s, in := &l.flood.feeds[i], &l.hardware.feeds[i]
+	if l.flood.take(s, max(now-begin, 1)) && in.open && !s.muted {
+		s.muted, l.flood.muted = true, true
+		l.poller.forget(in.feed.Fd())
+	}
+}
+
 // turnFlood begins a new window where it is time, and reads again what was not
 // read.
 func (l *loop) turnFlood(now time.Duration) {
@@ -128,6 +143,11 @@ func (l *loop) unmute() {
 	for i := range l.flood.inputs {
 		if l.flood.inputs[i].muted {
 			_ = l.poller.watch(l.hardware.inputs[i].Fd(), tokenInput+i)
+		}
+	}
+	for i := range l.flood.feeds {
+		if in := &l.hardware.feeds[i]; l.flood.feeds[i].muted && in.open {
+			_ = l.poller.watch(in.feed.Fd(), tokenFeed+i)
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"dancer/hal"
+	"dancer/hal/evdev"
 	"dancer/hal/gpio"
 	"dancer/hal/i2c"
 	"dancer/hal/serial"
@@ -19,6 +20,7 @@ type hardware struct {
 	robot  *config.Robot
 	dry    bool // nothing is ever written
 	ports  []port
+	feeds  []input
 	inputs []*gpio.Input
 	buses  []bus
 	lines  *gpio.Outputs
@@ -46,9 +48,10 @@ type wire struct {
 type openers struct {
 	port func(p *config.Port) (stream, error)
 	// later is a port that is not open yet; nil: every port must open.
-	later  func(p *config.Port) stream
-	pulses func(configs []gpio.PWMConfig) (pulses, error)
-	bus    func(device string) (i2c.Wire, error) // nil: the kernel's
+	later    func(p *config.Port) stream
+	pulses   func(configs []gpio.PWMConfig) (pulses, error)
+	bus      func(device string) (i2c.Wire, error) // nil: the kernel's
+	joystick func(c evdev.Config) feed             // not opened yet; nil: evdev.New
 }
 
 func defaultOpeners() openers {
@@ -77,14 +80,14 @@ func openHardware(r *config.Robot, cfg *Config, open openers) (*hardware, error)
 
 func (h *hardware) open(cfg *Config, open openers) error {
 	if h.robot.Board.Simulated {
-		return h.openBoard(cfg)
+		return errors.Join(h.openBoard(cfg), h.openFeeds(cfg, open))
 	}
 	// Each device that can be had takes its safe values, whatever is wrong with the
 	// others: a motor must not run on because a sensor is unplugged.
 	if err := errors.Join(h.openLines(), h.openPulses(open), h.openPorts(open)); err != nil {
 		return err
 	}
-	return h.openInputs()
+	return errors.Join(h.openInputs(), h.openFeeds(cfg, open))
 }
 
 func (h *hardware) openBoard(cfg *Config) error {
@@ -304,6 +307,9 @@ func (h *hardware) close() error {
 	}
 	if h.board != nil {
 		errs = append(errs, h.board.Close())
+	}
+	for i := range h.feeds {
+		errs = append(errs, h.feeds[i].feed.Close())
 	}
 	for i := range h.ports {
 		if h.ports[i].stream != nil {

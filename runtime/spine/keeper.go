@@ -229,7 +229,8 @@ func (k *keeper) say(n *note) {
 // sayPort says what is wrong with a port, and what cures it.
 func (k *keeper) sayPort(e *link.Event) {
 	i := int(e.Index)
-	args := []any{"port", k.robot.PortName(i), "device", k.robot.PortDevice(i), "state", link.PortState(e.Flags).String()}
+	name, device := k.robot.Source(i)
+	args := []any{"port", name, "device", device, "state", link.PortState(e.Flags).String()}
 	switch link.PortState(e.Flags) {
 	case link.PortGarbled:
 		args = append(args, "why", fmt.Sprintf("no good frame in %v at %d baud: is the baud rate right?", lookEvery, k.robot.Ports[i].Baud)) // a serial port: no other is looked at

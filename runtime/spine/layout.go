@@ -19,17 +19,15 @@ func Layout(r *config.Robot) link.Layout {
 	for i := range m.Outputs {
 		parts = append(parts, fmt.Sprintf("output %+v", m.Outputs[i]))
 	}
-	for i := range r.Ports {
-		parts = append(parts, "port "+r.Ports[i].Name)
-	}
-	for i := range r.Buses {
-		parts = append(parts, "bus "+r.Buses[i].Device)
+	sources := r.Sources()
+	for i := range sources {
+		parts = append(parts, "port "+sources[i])
 	}
 	for i := range m.Rules {
 		parts = append(parts, "rule "+m.Rules[i].Name)
 	}
 	return link.Layout{
-		Signals: len(m.Signals), Outputs: len(m.Outputs), Ports: len(r.Ports) + len(r.Buses), Rules: len(m.Rules),
+		Signals: len(m.Signals), Outputs: len(m.Outputs), Ports: len(sources), Rules: len(m.Rules),
 		Hash: link.Hash(parts...),
 	}
 }

@@ -30,6 +30,7 @@ const (
 	wakeWindow   = 10 * time.Millisecond
 	wakeLimit    = 50
 	requestLimit = 8
+	adviceLimit  = 64 // readings that the brain has from the network
 )
 
 // loop is the real-time thread: it waits for descriptors and deadlines, lets the
@@ -54,12 +55,16 @@ type loop struct {
 	chunk    [chunkSize]byte
 	edges    [16]hal.Reading
 	takeSim  func(hal.Reading)
+	takeFed  func(at time.Duration, readings []hal.Reading)
+	fedAt    time.Duration // now, of the feed in hand
+	fedFrom  uint64        // and its counter of frames
 	drained  [link.WakeBuffer]byte
 	deadline time.Duration
 	safeTold bool
 
 	wakes      int // of the brain, in this window
 	requests   int // the same
+	advice     int // the same
 	wakesFrom  time.Duration
 	brainMuted bool
 	flood      floodGate
@@ -89,6 +94,7 @@ func (l *loop) begin(latches []int, told []link.Restart) error {
 	for i := range l.hardware.ports {
 		l.beginPort(i, now)
 	}
+	l.beginFeeds(now)
 	return nil
 }
 
@@ -129,6 +135,13 @@ func (l *loop) register() error {
 	}
 	if err := l.registerBuses(); err != nil {
 		return err
+	}
+	for i := range l.hardware.feeds {
+		if in := &l.hardware.feeds[i]; in.open {
+			if err := l.poller.watch(in.feed.Fd(), tokenFeed+i); err != nil {
+				return err
+			}
+		}
 	}
 	l.hardware.poller = l.poller
 	for i := range l.hardware.ports {
@@ -255,6 +268,10 @@ func (l *loop) moveWorld(now time.Duration) {
 
 func (l *loop) ready(token int, now time.Duration) {
 	switch {
+	case token >= tokenFeed:
+		begin := l.clock.now()
+		l.readFeed(token-tokenFeed, now)
+		l.tookFeed(token-tokenFeed, begin)
 	case token >= tokenBus:
 		l.readBus(token-tokenBus, now)
 	case token >= tokenInput:
@@ -407,21 +424,29 @@ func (l *loop) brainSpeaks(now time.Duration) {
 		}
 	}
 	l.core.frame(now, now, 0)
+	requests, advice := l.takeRequests(now), l.takeAdvice(now)
+	if requests || advice {
+		l.muteBrain() // and look again when the window is over
+	}
+}
+
+// takeRequests says whether there may be more than this window allows.
+func (l *loop) takeRequests(now time.Duration) bool {
 	var r link.Request
 	for l.requests < requestLimit {
 		if !l.core.segment.TakeRequest(&r) {
-			return
+			return false
 		}
 		l.requests++
 		l.core.answer(now, &r)
 		l.core.frame(now, now, 0)
 	}
-	l.muteBrain() // and look again when the window is over
+	return true
 }
 
 func (l *loop) limitBrain(now time.Duration) {
 	if now-l.wakesFrom >= wakeWindow {
-		l.wakesFrom, l.wakes, l.requests = now, 0, 0
+		l.wakesFrom, l.wakes, l.requests, l.advice = now, 0, 0, 0
 	}
 	if l.wakes++; l.wakes > wakeLimit {
 		l.muteBrain()
@@ -445,6 +470,11 @@ func (l *loop) lookAtInbox(now time.Duration) {
 	for i := range l.hardware.ports {
 		if l.opener.take(i) {
 			l.portBack(i, now)
+		}
+	}
+	for i := range l.hardware.feeds {
+		if l.opener.take(len(l.hardware.ports) + i) {
+			l.feedBack(i, now)
 		}
 	}
 }

@@ -24,10 +24,13 @@ type opener struct {
 	ports    []lostPort
 }
 
+// reopener is what can be opened again, and may block meanwhile.
+type reopener interface{ Reopen() error }
+
 type lostPort struct {
 	name   string
 	device []byte // with a zero at its end
-	stream stream
+	stream reopener
 	wanted atomic.Bool // from the loop: open it again
 	opened atomic.Bool // to the loop: it is open
 
@@ -42,11 +45,18 @@ func newOpener(r *config.Robot, h *hardware, wakeLoop func(), log *slog.Logger) 
 	if err != nil {
 		return nil, err
 	}
-	o := &opener{wake: wake, wakeLoop: wakeLoop, log: log, ports: make([]lostPort, len(h.ports))}
+	o := &opener{wake: wake, wakeLoop: wakeLoop, log: log, ports: make([]lostPort, len(h.ports)+len(h.feeds))}
 	for i := range h.ports {
 		o.ports[i].name = r.Ports[i].Name
 		o.ports[i].device = append([]byte(r.Ports[i].Device), 0)
 		o.ports[i].stream = h.ports[i].stream
+	}
+	for i := range h.feeds {
+		p := &o.ports[len(h.ports)+i]
+		p.name, p.stream, p.device = r.Sources()[h.source(i)], h.feeds[i].feed, []byte("/dev/input\x00") // looked for by its name
+		if i < len(r.Joysticks) && r.Joysticks[i].Device != "" {
+			p.device = append([]byte(r.Joysticks[i].Device), 0)
+		}
 	}
 	return o, nil
 }

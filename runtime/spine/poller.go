@@ -18,6 +18,7 @@ const (
 	tokenPort  = 1000
 	tokenInput = 2000
 	tokenBus   = 4000
+	tokenFeed  = 6000
 )
 
 // pollEvents is how many descriptors one wait can tell of; the rest come with

@@ -23,6 +23,7 @@ func newBoard(r *config.Robot, cfg *Config) (*sim.Board, error) {
 	c := sim.Config{Signals: r.Manual.Measured(), Outputs: r.Manual.Outputs, Seed: cfg.Seed}
 	for i := range r.Inputs {
 		c.Start = append(c.Start, r.Inputs[i].Start) // NaN: none
+		c.Other = append(c.Other, r.Inputs[i].Advisory())
 	}
 	if path != "" {
 		text, err := os.ReadFile(path)

@@ -68,6 +68,13 @@ func (w *Why) Words() []string {
 	return lines
 }
 
+// Poster is a Backend that takes readings of signals which are declared from: post: a
+// robot.
+type Poster interface {
+	// Post takes all readings or none. Errors are a Problem, or a failure of ours.
+	Post(values map[string]float64) error
+}
+
 // Recaller is a Backend that also finds questions that left memory.
 type Recaller interface {
 	Question(id string) (conductor.Question, bool)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"golang.org/x/time/rate"
 
 	"dancer/mesh"
 	"dancer/mesh/conductor"
@@ -38,6 +39,7 @@ type server struct {
 	options  Options
 	sessions *sessions
 	metrics  *metrics
+	posts    *rate.Limiter
 }
 
 // Handler serves the API and the dashboard.
@@ -48,7 +50,7 @@ func Handler(o Options) http.Handler {
 	if o.Registry == nil {
 		o.Registry = prometheus.NewRegistry()
 	}
-	s := &server{options: o, sessions: newSessions(o.Token, o.Now)}
+	s := &server{options: o, sessions: newSessions(o.Token, o.Now), posts: newPosts()}
 	s.metrics = newMetrics(o.Registry, o.Backend, o.Hub)
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", s.health)
@@ -71,6 +73,9 @@ func Handler(o Options) http.Handler {
 	}
 	if _, ok := o.Backend.(Measurer); ok {
 		mux.Handle("GET /api/v1/latency.svg", s.private(http.HandlerFunc(s.getPlot)))
+	}
+	if _, ok := o.Backend.(Poster); ok {
+		mux.Handle("POST /api/v1/signals", s.private(http.HandlerFunc(s.postSignals)))
 	}
 	mux.HandleFunc("POST /api/v1/session", s.postSession)
 	mux.HandleFunc("DELETE /api/v1/session", s.deleteSession)
