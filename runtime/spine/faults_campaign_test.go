@@ -54,7 +54,8 @@ type result struct {
 	rounds              int
 	log, mqtt, recorded int           // rounds in which the reason was found there
 	reflex              time.Duration // worst of those over reflexWithin, without the machine's part
-	undecided           int           // edges: late, if the machine kept the processor no longer than is certain
+	undecided           int           // edges: in time if gaps were as long as they can have been
+	elsewhere           int           // edges: in time because the other processor was stolen
 	worstSafe           time.Duration
 	safeRaw             time.Duration // worst time to safe after the lease's own time
 	safeLate            time.Duration // the same, corrected
@@ -479,7 +480,7 @@ func (c *campaign) judge() {
 	}
 	late := c.late(slow, reflex)
 	if c.judged {
-		c.Logf("of %d edges %d took more than %v as measured, %d without the machine's own part, %d are undecided", t.Answered, t.Slow, reflexWithin, len(late), r.undecided)
+		c.Logf("of %d edges %d took more than %v as measured, %d without the machine's own part, %d are undecided, %d for time stolen elsewhere alone", t.Answered, t.Slow, reflexWithin, len(late), r.undecided, r.elsewhere)
 	}
 	if t.Lost > 0 || t.Answered < t.Asked-1 || t.Answered < 20*r.rounds {
 		c.Errorf("%d of %d edges were answered, %d not within a second", t.Answered, t.Asked, t.Lost)
@@ -522,14 +523,18 @@ func (c *campaign) late(slow []slowAnswer, within time.Duration) (told []string)
 	if c.gaps != nil {
 		gaps = c.gaps()
 	}
-	longest := earliest(gaps)
+	certain, possible := keptFrom(gaps, c.place)
 	for i := range slow {
 		s := &slow[i]
 		took := time.Duration(s.End - s.Begin)
-		off := s.excused(longest, c.place)
+		off := s.excused(possible.anywhere())
 		c.result.reflex = max(c.result.reflex, took-off)
-		if took-off <= within && took-s.excused(gaps, c.place) > within {
+		switch {
+		case took-off > within:
+		case took-s.excused(certain.anywhere()) > within:
 			c.result.undecided++
+		case took-s.excused(certain) > within:
+			c.result.elsewhere++
 		}
 		if took-off <= within {
 			continue
@@ -549,8 +554,8 @@ func (c *campaign) late(slow []slowAnswer, within time.Duration) (told []string)
 
 // excused is how long neither the loop nor, on the way back, the driver could have
 // run: see TestSoakCycles. The loop's stamp is from before its write.
-func (s *slowAnswer) excused(gaps [][]gap, p placement) time.Duration {
+func (s *slowAnswer) excused(k keptTime) time.Duration {
 	written := min(max(s.Written, s.Begin), s.End)
-	back := max(min(s.driverWaited, s.End-written), overlap(gaps[p.source], written, s.End), overlap(gaps[p.loop], written, s.End))
-	return excused(s.edge, written, gaps, p) + time.Duration(back)
+	back := max(min(s.driverWaited, s.End-written), overlap(k.source, written, s.End), overlap(k.loop, written, s.End))
+	return excused(s.edge, written, k) + time.Duration(back)
 }
