@@ -127,7 +127,7 @@ func rplidarInOrder(b []byte) bool {
 	return b[0]&1 != b[0]>>1&1 && b[1]&1 == 1 && littleEndian16(b[1:])>>1 < rplidarMaxAngle
 }
 
-func rplidarAngle(b []byte) float64 { return float64(littleEndian16(b[1:])>>1) / 64 }
+func rplidarAngle(b []byte) float64 { return float64(float64(littleEndian16(b[1:])>>1) / 64) }
 
 // rplidarGoesOn says whether so many nodes follow one another as a turning device
 // sends them, and by how many degrees they advance.

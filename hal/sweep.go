@@ -147,7 +147,7 @@ func (w *sweeper) reset() {
 // point takes the next point: where the device looked, in degrees, and how far it saw,
 // in metres; 0: there was no echo. It says whether a field was put.
 func (w *sweeper) point(angle, distance float64, out *fields) (told bool) {
-	place := turn(angle - w.Front + w.width/2)
+	place := turn(angle - w.Front + float64(w.width/2))
 	step := turn(place - w.last)
 	back := step > 360-maxGap // angles jitter: a small step back is none
 	if back {
