@@ -23,6 +23,7 @@ type figures struct {
 	binary  string
 	cell    *cell         // nil while the machine is idle
 	seconds time.Duration // of one measurement
+	period  time.Duration // between two edges
 	seed    uint64
 	table   strings.Builder // for docs/benchmarks.md
 	verdict strings.Builder
@@ -33,6 +34,13 @@ const repetitions = 5
 
 // figuresPeriod is the time between two edges.
 const figuresPeriod = 500 * time.Microsecond
+
+// rarePeriod is the time between two edges that are rarer than Go's scheduler lets a
+// thread keep its turn, and rareEdges how many of them one run has.
+const (
+	rarePeriod = 20 * time.Millisecond
+	rareEdges  = 400
+)
 
 // defaultSeconds is what one measurement takes where DANCER_FIGURES gives no
 // other number.
@@ -58,6 +66,7 @@ func placements() []placement {
 //
 //   - the time from an edge to its output, of the spine with a hundred rules and of
 //     the same loop in C (tools/probe);
+//   - the same with edges that are rare, on an idle machine;
 //   - how late the spine and cyclictest wake for a deadline;
 //   - one process against two: the same loop as a thread of the brain's process.
 //
@@ -82,8 +91,9 @@ func TestFiguresReflex(t *testing.T) {
 	case err == nil && n > 1:
 		seconds = n
 	}
-	f := &figures{t: t, probe: buildProbe(t), binary: buildDancer(t), seconds: time.Duration(seconds) * time.Second}
+	f := &figures{t: t, probe: buildProbe(t), binary: buildDancer(t), seconds: time.Duration(seconds) * time.Second, period: figuresPeriod}
 	f.load("idle")
+	f.rare()
 	f.cell = startCell(t, f.binary)
 	time.Sleep(startUp)
 	f.load("busy")
@@ -94,11 +104,11 @@ func TestFiguresReflex(t *testing.T) {
 	t.Logf("medians of %d interleaved runs of %v, %d edges each, us\n%s\n%s", repetitions, f.seconds, f.edges(), f.table.String(), f.verdict.String())
 }
 
-func (f *figures) edges() int { return int(f.seconds / figuresPeriod) }
+func (f *figures) edges() int { return int(f.seconds / f.period) }
 
 // spec of the measured robot under the present load.
 func (f *figures) spec(cpu int) measuredSpec {
-	s := measuredSpec{CPU: cpu, Period: figuresPeriod}
+	s := measuredSpec{CPU: cpu, Period: f.period}
 	if f.cell != nil {
 		s.Binary, s.Cell, s.Broker = f.binary, cellName, f.cell.broker
 	}
@@ -173,6 +183,18 @@ func (f *figures) load(name string) {
 		&subject{name: "wake-up, spine's own histogram", measure: f.wakeUp})
 }
 
+// rare measures edges that come seldom, as most do.
+func (f *figures) rare() {
+	seconds := f.seconds
+	f.period, f.seconds = rarePeriod, rareEdges*rarePeriod
+	for _, p := range placements() {
+		f.inTurns("idle, an edge every "+rarePeriod.String(), p.name,
+			&subject{name: "edge to output, C loop", measure: func() quantiles { return f.loop(p) }},
+			&subject{name: "edge to output, spine", measure: func() quantiles { return f.spine(p, f.spec(p.loop), true) }})
+	}
+	f.period, f.seconds = figuresPeriod, seconds
+}
+
 // together measures the usual design under the present load, source and loop on
 // the last of the placements.
 func (f *figures) together() {
@@ -207,7 +229,7 @@ func (f *figures) spine(p placement, spec measuredSpec, strict bool) quantiles {
 func (f *figures) run(p placement, cfg measureConfig) measurement {
 	f.t.Helper()
 	f.seed++
-	cfg.Probe, cfg.CPU, cfg.Edges, cfg.Period, cfg.Seed = f.probe, p.source, f.edges(), figuresPeriod, f.seed
+	cfg.Probe, cfg.CPU, cfg.Edges, cfg.Period, cfg.Seed = f.probe, p.source, f.edges(), f.period, f.seed
 	if f.cell != nil {
 		cfg.StartUp = startUp
 	}

@@ -30,18 +30,29 @@ func raiseHelpers(log *slog.Logger) (undo func()) {
 	attributes := realTimeAttributes()
 	attributes.Flags = 0 // threads that come from them are helpers, too
 	self := unix.Gettid()
-	if err := eachThread(func(tid int) error {
-		if tid == self {
-			return nil
-		}
-		return unix.SchedSetAttr(tid, attributes, 0)
-	}); err != nil {
+	// A thread that was still ordinary can have made another one while they were
+	// listed: that is found when they are listed again.
+	raised, err := true, error(nil)
+	for pass := 0; raised && err == nil && pass < raisingPasses; pass++ {
+		raised = false
+		err = eachThread(func(tid int) error {
+			if a, err := unix.SchedGetAttr(tid, 0); tid == self || err == nil && a.Policy == unix.SCHED_FIFO && a.Flags == 0 {
+				return nil
+			}
+			raised = true
+			return unix.SchedSetAttr(tid, attributes, 0)
+		})
+	}
+	if err != nil {
 		log.Warn("helper threads have no real-time priority: reflexes can be late on a busy machine", "cause", err)
 	}
 	return func() {
 		_ = eachThread(func(tid int) error { return unix.SchedSetAttr(tid, ordinaryAttributes(), 0) }) // less is always permitted
 	}
 }
+
+// raisingPasses bounds how often raiseHelpers lists the threads; two are the rule.
+const raisingPasses = 20
 
 // refuseSignals keeps Go's signals of preemption from the calling thread, which
 // must be locked and end with its goroutine. They cost it a few microseconds a
