@@ -99,6 +99,7 @@ const (
 	ReasonBrainHung    // the brain completed no decision for too long and was ended
 	ReasonStaleRequest // refused: asked by an earlier brain, or too long ago
 	ReasonOutOfMemory  // the kernel ended the brain for want of memory
+	ReasonOutputFailed // an output could not be driven: its line or PWM is gone
 )
 
 // String says it in plain words.
@@ -108,6 +109,7 @@ func (r Reason) String() string {
 		"the brain died three times in a row", "no live lease: the brain has not completed a decision",
 		"report-only: restart dancer run", "its condition still holds", "no such latch", "shutting down", "dry run",
 		"unknown request", "the brain hung and was ended", "it was asked too long ago: ask again", "out of memory",
+		"an output could not be driven",
 	}
 	if r >= 0 && int(r) < len(names) {
 		return names[r]

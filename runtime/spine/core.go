@@ -18,7 +18,7 @@ const maximumPasses = 8
 // driver takes decided values to the hardware. It is called on the loop's
 // thread and must not block or allocate.
 type driver interface {
-	write(output int, value float64)
+	write(output int, value float64) (driven bool)
 	commit() // after the last write of one event
 }
 
@@ -55,6 +55,7 @@ type core struct {
 	changed   []int  // slots with a new reading in this event
 	marked    []bool // the same, per slot
 	touched   []int  // output slots changed in one pass
+	undriven  []bool // outputs that the last write did not reach
 	disputed  []bool // outputs changed in any pass of one settle
 	one       [1]int // scratch of windowsSee
 	pending   []link.Event
@@ -67,6 +68,8 @@ type core struct {
 	slews     []slew        // per output
 	slewDue   time.Duration // the next step of any of them
 	leaseStop leaseStop
+	// driveAgain is when what could not be driven is tried again.
+	driveAgain time.Duration
 
 	status       link.Status
 	leaseUntil   time.Duration
@@ -115,7 +118,7 @@ func newCore(r *config.Robot, segment *link.Segment, d driver, n notebook, clock
 		want: make([]target, lay.Outputs), written: make([]target, lay.Outputs),
 		command: newCommand(lay.Outputs), incoming: newCommand(lay.Outputs),
 		usable:  make([]bool, lay.Outputs),
-		changed: make([]int, 0, slots), marked: make([]bool, slots), touched: make([]int, 0, lay.Outputs), disputed: make([]bool, lay.Outputs),
+		changed: make([]int, 0, slots), marked: make([]bool, slots), touched: make([]int, 0, lay.Outputs), disputed: make([]bool, lay.Outputs), undriven: make([]bool, lay.Outputs), driveAgain: never,
 		pending:   make([]link.Event, 0, 4*len(m.Rules)+16),
 		moves:     make([]reflex.Transition, 4*len(m.Rules)+16),
 		autostart: r.Autostart, leaseStop: newLeaseStop(r),
@@ -274,7 +277,7 @@ func (c *core) tick(now time.Duration) {
 	}
 	c.expireLease(now)
 	c.leaseStopOn(now)
-	c.dirty = c.dirty || now >= c.slewDue
+	c.dirty = c.dirty || now >= c.slewDue || now >= c.driveAgain
 	c.frame(now, now, 0)
 }
 
@@ -296,7 +299,7 @@ func (c *core) deadline() time.Duration {
 	if c.status.Lease == link.LeaseLive {
 		due = min(due, c.leaseUntil)
 	}
-	return min(due, c.slewDue, c.leaseStop.step)
+	return min(due, c.slewDue, c.leaseStop.step, c.driveAgain)
 }
 
 // takeMoves collects what the rules did, for flush to tell with its latency,

@@ -25,9 +25,16 @@ type bench struct {
 	posts   uint64
 	brain   *link.Segment  // the other side's view
 	noted   func(rule int) // nil, or told of each latch
+	broken  int            // 1 + the output that cannot be driven; 0 none
 }
 
-func (b *bench) write(o int, v float64)       { b.wrote = append(b.wrote, [2]float64{float64(o), v}) }
+func (b *bench) write(o int, v float64) bool {
+	if b.broken == o+1 {
+		return false
+	}
+	b.wrote = append(b.wrote, [2]float64{float64(o), v})
+	return true
+}
 func (b *bench) commit()                      {}
 func (b *bench) note(e *link.Event, _ []byte) { b.notes = append(b.notes, *e) }
 func (b *bench) latched(rule int, on bool) {

@@ -29,7 +29,6 @@ type hardware struct {
 	board  *sim.Board
 	buffer []byte // one line
 	poller *poller
-	failed bool    // a line of the chip could not be driven
 	absent []error // ports that the robot starts without
 }
 
@@ -222,26 +221,23 @@ var pulls = map[config.Pull]gpio.Pull{
 
 // write drives one output (driver). What the device cannot take waits in the
 // port; a port that is gone is found by its descriptor.
-func (h *hardware) write(output int, value float64) {
+func (h *hardware) write(output int, value float64) (driven bool) {
 	if h.dry {
-		return
+		return true
 	}
 	w := &h.wires[output]
 	switch {
 	case h.board != nil:
 		_ = h.board.Drive(output, value) // clipped to its range: cannot be refused
 	case w.line >= 0:
-		if err := h.lines.Set(w.line, value > w.middle); err != nil {
-			h.failed = true
-		}
+		return h.lines.Set(w.line, value > w.middle) == nil
 	case w.pwm >= 0:
-		if err := h.pulses.Set(w.pwm, w.pulse.at(value)); err != nil {
-			h.failed = true
-		}
+		return h.pulses.Set(w.pwm, w.pulse.at(value)) == nil
 	case w.port >= 0 && h.ports[w.port].open:
 		// An error means that the device hung up, which epoll tells as well.
 		_ = h.ports[w.port].stream.Write(w.slot, w.format.append(h.buffer[:0], value))
 	}
+	return true
 }
 
 // commit watches ports that could not take everything (driver).

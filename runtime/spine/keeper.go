@@ -221,9 +221,21 @@ func (k *keeper) say(n *note) {
 		k.log.Warn("latch", "reflex", k.robot.Manual.Rules[e.Index].Name, "state", latchWord(e.Flags))
 	case link.EventPort:
 		k.sayPort(e)
+	case link.EventOutput:
+		k.sayDriven(e)
 	case link.EventOverrun:
 		k.log.Warn("overrun", "late", e.Latency, "count", e.Frame)
 	}
+}
+
+// sayDriven says that an output cannot be driven, or that all are driven again.
+func (k *keeper) sayDriven(e *link.Event) {
+	if e.Flags == 1 {
+		k.log.Warn("all outputs are driven again", "cure", "look at the robot, then: dancer start")
+		return
+	}
+	k.log.Error("an output cannot be driven; the robot stops, and it is tried again",
+		"output", k.robot.Manual.Outputs[e.Index].Name, "cure", "is its chip still there? dancer doctor looks")
 }
 
 // sayPort says what is wrong with a port, and what cures it.

@@ -95,13 +95,12 @@ func (c *core) clip(o int, value float64) float64 {
 // flush writes what changed, then tells what happened with its latency from the
 // input's time stamp.
 func (c *core) flush() {
-	wrote := false
+	wrote, failed := false, false
 	for o := range c.want {
 		if c.want[o].value != c.written[o].value {
 			wrote = true
-			if !c.status.DryRun {
-				c.driver.write(o, c.want[o].value)
-			}
+			c.undriven[o] = !c.status.DryRun && !c.driver.write(o, c.want[o].value)
+			failed = failed || c.undriven[o]
 		}
 	}
 	if wrote && !c.status.DryRun {
@@ -113,6 +112,7 @@ func (c *core) flush() {
 	after := c.clock()
 	c.tellPending(after, wrote)
 	c.tellOutputs(after)
+	c.driveOn(after, failed)
 }
 
 // relabelled says whether an output is driven by something else than before, at
@@ -146,6 +146,10 @@ func (c *core) tellPending(after time.Duration, wrote bool) {
 func (c *core) tellOutputs(after time.Duration) {
 	for o := range c.want {
 		w := c.want[o]
+		if c.undriven[o] {
+			c.notDriven(o, after)
+			continue
+		}
 		if w == c.written[o] {
 			continue
 		}
@@ -162,6 +166,6 @@ func (c *core) tellOutputs(after time.Duration) {
 // rewrite sends every output again, after its port came back.
 func (c *core) rewrite(output int) {
 	if !c.status.DryRun {
-		c.driver.write(output, c.want[output].value)
+		_ = c.driver.write(output, c.want[output].value) // a port: its descriptor tells
 	}
 }

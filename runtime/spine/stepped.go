@@ -29,7 +29,7 @@ func NewStepped(r *config.Robot, segment *link.Segment, now time.Duration, latch
 	return s, nil
 }
 
-func (s *Stepped) write(int, float64)       {}
+func (s *Stepped) write(int, float64) bool  { return true }
 func (s *Stepped) commit()                  {}
 func (s *Stepped) note(*link.Event, []byte) {}
 func (s *Stepped) latched(int, bool)        {}
