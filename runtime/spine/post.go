@@ -105,7 +105,7 @@ func (s *postSocket) allowed(now time.Duration) bool {
 		s.from, s.taken = now, 0
 	}
 	s.taken++
-	return s.taken <= postRate*int(postWindow)/int(time.Second)
+	return s.taken <= postRate/int(time.Second/postWindow)
 }
 
 func (s *postSocket) take(text []byte, now time.Duration, report func(time.Duration, []hal.Reading)) {
