@@ -468,6 +468,8 @@ func (c *campaign) finish() {
 const (
 	safeWithin  = 2 * time.Millisecond
 	lenientWith = 250 * time.Millisecond
+
+	undecidedAtMost = 200 // one edge in so many
 )
 
 func (c *campaign) judge() {
@@ -484,6 +486,9 @@ func (c *campaign) judge() {
 	}
 	if t.Lost > 0 || t.Answered < t.Asked-1 || t.Answered < 20*r.rounds {
 		c.Errorf("%d of %d edges were answered, %d not within a second", t.Answered, t.Asked, t.Lost)
+	}
+	if c.judged && r.undecided+r.elsewhere > t.Answered/undecidedAtMost {
+		c.Errorf("%d edges are undecided and %d are excused by the other processor, of %d: too many to judge the rest by", r.undecided, r.elsewhere, t.Answered)
 	}
 	if len(late) > 0 || t.Slow > len(slow) {
 		c.Errorf("%d of %d edges took more than %v as measured; %d without the machine's own part:\n  %s", t.Slow, t.Answered, reflexWithin, len(late), strings.Join(late, "\n  "))

@@ -112,7 +112,7 @@ func (l *loop) tookFeed(i int, begin time.Duration) {
 	now := l.clock.now()
 	l.turnFlood(now)
 	s, in := &l.flood.feeds[i], &l.hardware.feeds[i]
-	if l.flood.take(s, max(now-begin, 1)) && in.open && !s.muted {
+	if l.flood.take(s, now-begin) && in.open && !s.muted {
 		s.muted, l.flood.muted = true, true
 		l.poller.forget(in.feed.Fd())
 	}

@@ -106,6 +106,8 @@ func (c *core) begin(now time.Duration, why link.Reason, by []byte) link.Reason 
 		return link.ReasonReportOnly
 	case c.status.Lease != link.LeaseLive:
 		return link.ReasonNoLease
+	case c.anyUndriven():
+		return link.ReasonOutputFailed
 	}
 	c.autostart = false
 	if c.status.Mode != link.ModeRunning {

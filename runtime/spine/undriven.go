@@ -20,7 +20,8 @@ func (c *core) notDriven(o int, now time.Duration) {
 
 // driveOn stops a robot of which an output cannot be driven, because the others must
 // not go on as if it could, and tries again. It is told when the outputs begin to fail
-// and when they are driven again, and after that nothing moves by itself.
+// and when they are driven again; until then every start is refused, and after that nothing
+// moves by itself.
 func (c *core) driveOn(now time.Duration, failed bool) {
 	was := c.driveAgain != never
 	switch {

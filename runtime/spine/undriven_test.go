@@ -44,6 +44,10 @@ func TestOutputThatCannotBeDriven(t *testing.T) {
 	if due := b.deadline(); due > b.now+driveAgainAfter {
 		t.Errorf("it is tried again in %v", due-b.now)
 	}
+	b.post([]float64{0.5, 0}, 0, nil) // a live lease
+	if why := b.begin(b.now, link.ReasonOperator, []byte("me")); why != link.ReasonOutputFailed || b.status.Mode != link.ModeSafe {
+		t.Errorf("a start is answered %q, mode %v", why, b.status.Mode)
+	}
 	b.broken, b.wrote = 0, nil
 	b.pass(driveAgainAfter)
 	if told(1) != 1 || len(b.wrote) != 1 || b.wrote[0] != [2]float64{outBrake, 1} {
@@ -54,5 +58,8 @@ func TestOutputThatCannotBeDriven(t *testing.T) {
 	b.want(0, link.WhoSafe)
 	if b.status.Mode != link.ModeSafe || b.driveAgain != never {
 		t.Errorf("mode %v by itself; tried again at %v", b.status.Mode, b.driveAgain)
+	}
+	if why := b.begin(b.now, link.ReasonOperator, []byte("me")); why != link.ReasonNone {
+		t.Errorf("a start is refused though all are driven: %v", why)
 	}
 }
