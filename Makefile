@@ -47,7 +47,7 @@ bench: ## figures of docs/benchmarks.md that need one process, and the same rule
 	go test -p 1 -run '^$$' -bench . -benchmem ./...
 	go -C tools/peers test -p 1 -bench . -benchmem .
 
-bench-spine: ## the reflex beside the same loop in C, idle and busy (15 min, quiet machine, root, gcc, rt-tests)
+bench-spine: ## the reflex beside the same loop in C, idle and busy (20 min, quiet machine, root, gcc, rt-tests)
 	DANCER_FIGURES=$(or $(DANCER_FIGURES),1) go test -count=1 -timeout 90m -v -run TestFigures ./runtime/spine
 
 bench-program: ## figures of docs/benchmarks.md that need the whole program (8 min, the same)

@@ -83,7 +83,10 @@ func tellBus(log *slog.Logger, b *config.Bus, device int, err error) {
 func (r *running) pollBuses(ctx context.Context, failure *fault) {
 	for i := range r.hardware.buses {
 		if p := r.hardware.buses[i].poller; p != nil {
-			go failure.guard(r.safe, func() { p.Run(ctx) })
+			go func() {
+				r.place.leave() // a controller without interrupts spins
+				failure.guard(r.safe, func() { p.Run(ctx) })
+			}()
 		}
 	}
 }

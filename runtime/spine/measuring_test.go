@@ -152,29 +152,47 @@ func measure(cfg *measureConfig) (measurement, error) {
 	return m, err
 }
 
-// pipes makes both pipes; files are the subject's ends.
+// pipes makes both pipes; files are the subject's ends. They block, so that Go's
+// poller does not watch them: it would be woken by every answer, and to wake it, on
+// another processor, would be the work of whoever writes the answer.
 func pipes() (edges, answers *os.File, files [2]*os.File, err error) {
-	files[0], edges, err = os.Pipe()
-	if err != nil {
-		return nil, nil, files, err
+	var there, back [2]int
+	if err := unix.Pipe2(there[:], unix.O_CLOEXEC); err != nil {
+		return nil, nil, files, fmt.Errorf("make pipe: %w", err)
 	}
-	answers, files[1], err = os.Pipe()
-	if err != nil {
-		edges.Close()
-		files[0].Close()
-		return nil, nil, files, err
+	if err := unix.Pipe2(back[:], unix.O_CLOEXEC); err != nil {
+		return nil, nil, files, errors.Join(fmt.Errorf("make pipe: %w", err), unix.Close(there[0]), unix.Close(there[1]))
 	}
-	return edges, answers, files, nil
+	files = [2]*os.File{os.NewFile(uintptr(there[0]), "edges"), os.NewFile(uintptr(back[1]), "answers")}
+	return os.NewFile(uintptr(there[1]), "edges"), os.NewFile(uintptr(back[0]), "answers"), files, nil
 }
+
+// awaitReady waits for the subject's first line.
+func awaitReady(answers *os.File) error {
+	fds := []unix.PollFd{{Fd: int32(answers.Fd()), Events: unix.POLLIN}}
+	for end := time.Now().Add(readyWithin); ; {
+		n, err := unix.Poll(fds, int(time.Until(end).Milliseconds()))
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil || n == 0 {
+			return fmt.Errorf("wait %v for the program under test: %w", readyWithin, errors.Join(err, os.ErrDeadlineExceeded))
+		}
+		if _, err := answers.Read(make([]byte, 4096)); err != nil {
+			return fmt.Errorf("wait for the program under test: %w", err)
+		}
+		return nil
+	}
+}
+
+// readyWithin is how long a subject may take until it is ready.
+const readyWithin = 10 * time.Second
 
 // drive lets the source of the edges do its work.
 func drive(cfg *measureConfig, edges, answers, stamped *os.File) (measurement, error) {
 	m := measurement{}
-	if err := answers.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := awaitReady(answers); err != nil {
 		return m, err
-	}
-	if _, err := answers.Read(make([]byte, 4096)); err != nil { // the first line: ready
-		return m, fmt.Errorf("wait for the program under test: %w", err)
 	}
 	time.Sleep(cfg.StartUp)
 	fd, err := unix.MemfdCreate("dancer-edges", unix.MFD_CLOEXEC)

@@ -122,13 +122,14 @@ type running struct {
 	control  *controlSocket
 	loop     *loop
 	heritage heritage
+	place    *oneProcessor
 	user     *privilege.User // of the brain; nil: our own
 	closers  []func() error  // in the order of opening
 }
 
 // open takes everything a run needs. On an error nothing stays open.
 func open(cfg *Config) (*running, error) {
-	r := &running{cfg: cfg}
+	r := &running{cfg: cfg, place: newOneProcessor(cfg.Log)}
 	if err := r.open(); err != nil {
 		if r.hardware != nil {
 			err = errors.Join(err, r.hardware.halt()) // the devices have taken their safe values, or it is told
@@ -314,14 +315,15 @@ func (r *running) run(ctx context.Context) (Report, error) {
 	helpers, stopHelpers := context.WithCancel(context.Background())
 	var group sync.WaitGroup
 	var failure fault
-	group.Go(func() { failure.guard(r.safe, func() { r.keeper.run(helpers) }) })
-	group.Go(func() { failure.guard(r.safe, func() { r.opener.run(helpers) }) })
-	group.Go(func() {
-		failure.guard(r.safe, func() {
-			if err := r.feeder.run(); err != nil {
-				failure.report(r.safe, err)
-			}
-		})
+	beside := func(work func()) { // on a thread that keeps nothing from the loop
+		group.Go(func() { r.place.leave(); failure.guard(r.safe, work) })
+	}
+	beside(func() { r.keeper.run(helpers) })
+	beside(func() { r.opener.run(helpers) })
+	beside(func() {
+		if err := r.feeder.run(); err != nil {
+			failure.report(r.safe, err)
+		}
 	})
 
 	r.pollBuses(helpers, &failure)
@@ -356,6 +358,7 @@ func (r *running) overseeBrain(ctx context.Context, failure *fault, ended chan e
 	} else {
 		go func() {
 			defer close(gone)
+			r.place.leave() // and the brain with it
 			failure.guard(r.safe, func() { r.loop.brain.supervisor.run(brain) })
 		}()
 	}
@@ -408,6 +411,7 @@ func (r *running) runLoop(started chan struct{}) (err error) {
 		refuseSignals()
 	}
 	if r.loop.core.status.RealTime {
+		defer r.place.keep()()
 		defer raiseHelpers(r.cfg.Log)()
 	}
 	if r.cfg.BrainCommand != nil {

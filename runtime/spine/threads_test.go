@@ -1,6 +1,7 @@
 package spine
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -13,7 +14,8 @@ import (
 )
 
 // TestThreads: in a spine at work each thread has the loop's policy and priority,
-// but for the one that starts the brain; and the brain has none of it.
+// but for the one that starts the brain; the loop and what hands it its turn are on one
+// processor; and the brain has none of it.
 func TestThreads(t *testing.T) {
 	if err := MayRunRealTime(); err != nil {
 		t.Skipf("real-time priority is refused here, so that no thread gets it: %v", err)
@@ -51,8 +53,12 @@ func TestThreads(t *testing.T) {
 	if a := attributesOf(t, pid); a.Policy != unix.SCHED_NORMAL || a.Nice != brainNice {
 		t.Errorf("the brain has policy %d, nice %d", a.Policy, a.Nice)
 	}
+	var all, allowed unix.CPUSet
+	if err := errors.Join(unix.SchedGetaffinity(0, &all), unix.SchedGetaffinity(pid, &allowed)); err != nil || allowed != all {
+		t.Errorf("the brain may run on %v, want %v: %v", allowed, all, err)
+	}
 	threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*", cmd.Process.Pid))
-	ordinary := 0
+	ordinary, free := 0, 0
 	for _, path := range threads {
 		tid, _ := strconv.Atoi(filepath.Base(path))
 		switch a := attributesOf(t, tid); {
@@ -61,6 +67,13 @@ func TestThreads(t *testing.T) {
 		case a.Policy != unix.SCHED_FIFO || a.Priority != priority:
 			t.Errorf("a thread has policy %d, priority %d", a.Policy, a.Priority)
 		}
+		if err := unix.SchedGetaffinity(tid, &allowed); err != nil || allowed != lastAlone(&all) {
+			free++
+		}
+	}
+	// The supervisor, the keeper, the opener, the feeder and Go's watcher.
+	if all.Count() > 1 && free != 5 {
+		t.Errorf("%d of %d threads may run on every processor, want 5", free, len(threads))
 	}
 	if len(threads) < 4 || ordinary != 1 {
 		t.Errorf("%d of %d threads have normal priority, want the supervisor's alone", ordinary, len(threads))
@@ -74,4 +87,23 @@ func attributesOf(t *testing.T, tid int) *unix.SchedAttr {
 		t.Fatal(err)
 	}
 	return a
+}
+
+// lastAlone is the set of the last processor of a set.
+func lastAlone(set *unix.CPUSet) (alone unix.CPUSet) {
+	alone.Set(lastOf(set))
+	return alone
+}
+
+func TestLastOf(t *testing.T) {
+	for _, want := range []int{-1, 0, 1, 5, 63, 64, 1023} {
+		var set unix.CPUSet
+		if want >= 0 {
+			set.Set(0)
+			set.Set(want)
+		}
+		if got := lastOf(&set); got != want {
+			t.Errorf("last processor %d, want %d", got, want)
+		}
+	}
 }
