@@ -9,7 +9,7 @@ import (
 
 // Version is the layout version of this package. Both processes are the same
 // binary, so it differs only when a binary was replaced under a running spine.
-const Version = 5
+const Version = 6
 
 // Bounds of a layout. Outputs are bounded by the width of Command.HoldMask.
 const (
