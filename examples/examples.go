@@ -6,5 +6,5 @@ import "embed"
 
 // Files are the example folders, one robot each.
 //
-//go:embed museum museum-gas gallery-patrol wall-follower mower cart teleop-rover
+//go:embed museum museum-gas gallery-patrol wall-follower mower gps-mower cart teleop-rover laser-rover warehouse-picker
 var Files embed.FS

@@ -60,7 +60,7 @@ func exampleOnWire(w *world, example, device, listen string) string {
 	}
 	w.file(example+"/manual.yaml", string(manual))
 	text := regexp.MustCompile(`/dev/[\w/-]+`).ReplaceAllString(string(robot), device)
-	text = regexp.MustCompile(`(?m)^(listen|conductor|mesh|board):.*\n`).ReplaceAllString(text, "")
+	text = regexp.MustCompile(`(?m)^(listen|conductor|mesh|board|scenario):.*\n`).ReplaceAllString(text, "")
 	return w.file(example+"/robot.yaml", text+"\nboard: linux\nlisten: "+listen+"\nconductor: {broker: off}\nmesh: {off: true}\n")
 }
 
