@@ -29,7 +29,7 @@ func TestMutants(t *testing.T) {
 		{output, "brain", "repeat", "loadSlot: if w[0].Load() == seq {"},
 		{output, "brain", "repeat", "loadSlot: a, b, c = w[1].Load(), w[2].Load(), w[3].Load()"},
 		{port, "spine", "drop", "StorePort: w[0].Store(seq)"},
-		{port, "spine", "delay", "StorePort: w[5].Store(flag(p.Open, 1))"},
+		{port, "spine", "delay", "StorePort: w[7].Store(uint64(p.Line.Breaks) | uint64(p.Line.Overruns)<<32)"},
 		{port, "brain", "repeat", "LoadPort: if w[0].Load() == seq {"},
 		{status, "spine", "delay", "StoreStatus: w[13].Store(uint64(uint32(t.LastDeath)))"},
 		{status, "spine", "delay", "StoreStatus: w[0].Store(seq)"},
