@@ -98,6 +98,9 @@ func TestChipIsLookedForByItsLabel(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.drive(usb, 1, true)
+	if n, err := in.Read(make([]hal.Reading, 4)); n != 1 || err != nil {
+		t.Errorf("%d edges, %v", n, err)
+	}
 	b.remove("gpiochip2")
 	if _, err := in.Read(make([]hal.Reading, 4)); !errors.Is(err, ErrGone) || !strings.Contains(err.Error(), "the line is requested again by itself") {
 		t.Errorf("unplugged: %v", err)
