@@ -42,6 +42,7 @@ check-tidy: ## every go.mod file names exactly what is used
 	go mod tidy -diff
 	go -C tools mod tidy -diff
 	go -C tools/peers mod tidy -diff
+	go -C tools/pi mod tidy -diff
 
 bench: ## figures of docs/benchmarks.md that need one process, and the same rules in its peers
 	go test -p 1 -run '^$$' -bench . -benchmem ./...

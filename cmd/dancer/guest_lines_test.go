@@ -20,6 +20,10 @@ type lineRobot struct {
 	m    *guest.Machine
 	pid  int
 	runs int // so far, each with files of its own
+
+	dancer      string   // path of the program
+	environment []string // of what is executed beside it
+	executed    int      // programs so far
 }
 
 // Lines of the guest's controller.
@@ -68,13 +72,13 @@ func (r *lineRobot) path(name string) string { return fmt.Sprintf("/tmp/%s-%d", 
 const patience = 10 * time.Minute
 
 // bootLineRobot boots a guest with the robot's files.
-func bootLineRobot(t *testing.T, c guest.Config, extra string) *lineRobot {
+func bootLineRobot(t *testing.T, c guest.Config, wiring, manual string) *lineRobot {
 	t.Helper()
 	c.Lines = true
 	c.Files = append(c.Files,
-		guest.File{Path: "/robot/robot.yaml", Data: []byte(lineWiring + extra), Mode: 0o644},
-		guest.File{Path: "/robot/manual.yaml", Data: []byte(lineManual), Mode: 0o644})
-	r := &lineRobot{T: t, m: bootGuest(t, c)}
+		guest.File{Path: "/robot/robot.yaml", Data: []byte(wiring), Mode: 0o644},
+		guest.File{Path: "/robot/manual.yaml", Data: []byte(manual), Mode: 0o644})
+	r := &lineRobot{T: t, m: bootGuest(t, c), dancer: guestDancer}
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Logf("the robot's log: %s", tail(r.log()))
@@ -93,27 +97,58 @@ func (r *lineRobot) must(err error) {
 // run starts the robot and its motor.
 func (r *lineRobot) run() {
 	r.Helper()
+	r.launch()
+	r.operator("start")
+	r.must(r.m.Lines.Await(motorLine, true, patience))
+}
+
+// launch starts the robot and waits until its reflexes are armed.
+func (r *lineRobot) launch() {
+	r.Helper()
 	var err error
 	r.runs++
 	r.pid, err = r.m.Start(guest.Program{
-		Arguments: []string{guestDancer, "run", "/robot/robot.yaml", "--data", "/tmp/data", "--events", r.path("events")},
+		Arguments: []string{r.dancer, "run", "/robot/robot.yaml", "--data", "/tmp/data", "--events", r.path("events")},
 		Output:    r.path("log"),
 	})
 	r.must(err)
-	r.until("the reflexes are armed", func() bool { return strings.Contains(r.log(), "reflexes armed") })
-	r.operator("start")
-	r.must(r.m.Lines.Await(motorLine, true, patience))
+	r.until("the reflexes are armed", func() bool {
+		ending, err := r.m.Wait(r.Context(), r.pid, 0)
+		if r.must(err); ending.Ended {
+			r.Fatalf("the robot ended with %+v: %s", ending, r.log())
+		}
+		return strings.Contains(r.log(), "reflexes armed")
+	})
+}
+
+// end ends the robot in order.
+func (r *lineRobot) end() {
+	r.Helper()
+	r.must(r.m.Signal(r.pid, syscall.SIGTERM))
+	if ending := r.wait(r.pid); ending.Code != 0 {
+		r.Errorf("the robot ended with %+v", ending)
+	}
 }
 
 // operator gives ` + "`dancer start`" + ` and the like.
 func (r *lineRobot) operator(do string) {
 	r.Helper()
-	pid, err := r.m.Start(guest.Program{Arguments: []string{guestDancer, do, "line-bot"}, Output: "/tmp/operator"})
-	r.must(err)
-	if ending := r.wait(pid); ending.Code != 0 {
-		said, _ := r.m.ReadFile("/tmp/operator")
-		r.Fatalf("dancer %s: %+v %s", do, ending, said)
+	if code, said := r.execute(r.dancer, do, "line-bot"); code != 0 {
+		r.Fatalf("dancer %s: exit code %d: %s", do, code, said)
 	}
+}
+
+// execute runs a program in the guest and gives what it says.
+func (r *lineRobot) execute(arguments ...string) (code int, said string) {
+	r.Helper()
+	r.executed++
+	output := fmt.Sprintf("/tmp/said-%d", r.executed)
+	pid, err := r.m.Start(guest.Program{Arguments: arguments, Environment: r.environment, Output: output})
+	r.must(err)
+	ending := r.wait(pid)
+	text, err := r.m.ReadAll(output)
+	r.must(err)
+	return ending.Code, string(text)
 }
 
 func (r *lineRobot) wait(pid int) guest.Ending {
@@ -167,7 +202,7 @@ func (r *lineRobot) reflexes() (all []time.Duration, clocks time.Duration) {
 // after its wall clock was set: the kernel stamps the edge, and the output follows
 // within a millisecond of that.
 func TestGuestEdgeAfterJump(t *testing.T) {
-	r := bootLineRobot(t, guest.Config{Time: guest.InstructionTime}, "")
+	r := bootLineRobot(t, guest.Config{Time: guest.InstructionTime}, lineWiring, lineManual)
 	r.run()
 	edges := 0
 	for range clockRounds {
@@ -202,8 +237,5 @@ func TestGuestEdgeAfterJump(t *testing.T) {
 	if log := r.log(); strings.Contains(log, `"lease":"expired"`) {
 		t.Error("the lease expired")
 	}
-	r.must(r.m.Signal(r.pid, syscall.SIGTERM))
-	if ending := r.wait(r.pid); ending.Code != 0 {
-		t.Errorf("the robot ended with %+v", ending)
-	}
+	r.end()
 }

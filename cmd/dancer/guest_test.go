@@ -68,7 +68,11 @@ func bootGuest(t *testing.T, c guest.Config) *guest.Machine {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
-	kernel, err := guest.FindKernel(ctx, "../..")
+	find := guest.FindKernel
+	if c.Board == guest.RaspberryPi3 {
+		find = guest.FindPiKernel
+	}
+	kernel, err := find(ctx, "../..")
 	if errors.Is(err, guest.ErrNotHere) {
 		t.Skip(err)
 	}
@@ -84,8 +88,10 @@ func bootGuest(t *testing.T, c guest.Config) *guest.Machine {
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(c.Folder) })
 	c.Kernel, c.Init = kernel, built.init
-	c.Files = append(c.Files, guest.File{Path: guestDancer, From: built.dancer}, guest.File{Path: guestTests, From: built.tests},
-		guest.File{Path: "/modules/i6300esb.ko", From: kernel.Module("i6300esb")})
+	c.Files = append(c.Files, guest.File{Path: guestDancer, From: built.dancer}, guest.File{Path: systemDancer, From: built.dancer}, guest.File{Path: guestTests, From: built.tests})
+	if c.Board == guest.Virtual {
+		c.Files = append(c.Files, guest.File{Path: "/modules/i6300esb.ko", From: kernel.Module("i6300esb")})
+	}
 	m, err := guest.Boot(ctx, c)
 	if err != nil {
 		t.Fatal(err)

@@ -28,7 +28,7 @@ type watchedRobot struct {
 func TestGuestWatchdog(t *testing.T) {
 	r := &watchedRobot{lineRobot: bootLineRobot(t, guest.Config{
 		Time: guest.InstructionTime, StaysOnReset: true, Devices: []string{"i6300esb"}, QEMU: []string{"-action", "watchdog=reset"},
-	}, watchdogWiring)}
+	}, lineWiring+watchdogWiring, lineManual)}
 	r.arm(0)
 	r.pass(5 * watchdogTimeout)
 	r.expect("while the robot is well")

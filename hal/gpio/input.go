@@ -33,6 +33,7 @@ type Input struct {
 	buffer   [readEvents * eventSize]byte
 	sequence uint32
 	lost     uint64
+	told     uint64 // of them, by TakeLost
 	gone     *Error // prepared, so that the hot path does not allocate
 	refused  error  // by the last Reopen
 	path     []byte // of a chip that is looked at; ends in a zero
@@ -81,6 +82,13 @@ func (in *Input) Signal() int { return in.signal }
 // Lost counts edges that the kernel dropped because nobody read them. The
 // newest edges are never dropped, so that the level is right.
 func (in *Input) Lost() uint64 { return in.lost }
+
+// TakeLost gives how many were lost since it was last asked.
+func (in *Input) TakeLost() uint64 {
+	more := in.lost - in.told
+	in.told = in.lost
+	return more
+}
 
 // Level reads the level now, for the first reading. at must have been taken
 // before the call: an edge that comes meanwhile is then the newer reading.

@@ -104,7 +104,7 @@ func (b *brain) event(e *link.Event) {
 	}
 	b.recordEvent(kind, e, body)
 	b.tell(kind, body)
-	if e.Kind != link.EventOverrun && e.Kind != link.EventLost {
+	if e.Kind != link.EventOverrun && e.Kind != link.EventLost && e.Kind != link.EventEdges {
 		b.stateChanged()
 	}
 }
@@ -154,6 +154,8 @@ func (b *brain) eventBody(e *link.Event) (string, any) {
 		return kindOverrun, overrunEvent{Where: "spine", LateNS: int64(e.Latency), Count: e.Frame}
 	case link.EventLost:
 		return kindOverrun, overrunEvent{Where: "events", Count: e.Frame}
+	case link.EventEdges:
+		return kindOverrun, overrunEvent{Where: "edges of " + b.slotName(i), Count: e.Frame}
 	case link.EventPort:
 		return kindPort, portEvent{Name: b.portName(i), State: link.PortState(e.Flags).String()}
 	case link.EventRestart:

@@ -17,13 +17,14 @@ var (
 	sourceErrors  = prometheus.NewDesc("dancer_source_errors_total", "Frames or messages that could not be used.", []string{"source"}, nil)
 	sourceLine    = prometheus.NewDesc("dancer_source_line_errors_total", "What the UART of a serial port found wrong, by kind: framing and break (as a wrong baud rate gives), parity, overrun. Only where its driver counts.", []string{"source", "kind"}, nil)
 	sourceDropped = prometheus.NewDesc("dancer_source_dropped_total", "What was given up because there was too much of it, or because its age is not known (retained messages).", []string{"source"}, nil)
+	edgesLost     = prometheus.NewDesc("dancer_edges_lost_total", "Edges of GPIO lines that the kernel had no room for; the newest of a line is never lost.", nil, nil)
 	adviceGiven   = prometheus.NewDesc("dancer_advice_readings_total", "Readings of topics and posts given to the spine.", nil, nil)
 	adviceBad     = prometheus.NewDesc("dancer_advice_unusable_total", "Readings of topics that were no number.", nil, nil)
 	adviceLost    = prometheus.NewDesc("dancer_advice_lost_total", "Readings of topics and posts that the spine had no room for.", nil, nil)
 )
 
 func (sourceCollector) Describe(to chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{sourceOpen, sourceFrames, sourceErrors, sourceLine, sourceDropped, adviceGiven, adviceBad, adviceLost} {
+	for _, d := range []*prometheus.Desc{sourceOpen, sourceFrames, sourceErrors, sourceLine, sourceDropped, edgesLost, adviceGiven, adviceBad, adviceLost} {
 		to <- d
 	}
 }
@@ -50,6 +51,9 @@ func (c sourceCollector) Collect(to chan<- prometheus.Metric) {
 	}
 	count := func(d *prometheus.Desc, n uint64) {
 		to <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(n))
+	}
+	if s, ok := c.b.ends.Segment.LoadStatus(); ok {
+		count(edgesLost, s.EdgesLost)
 	}
 	count(adviceGiven, a.given.Load())
 	count(adviceBad, a.unusable.Load())

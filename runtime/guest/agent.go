@@ -26,9 +26,10 @@ type Agent struct {
 	boots   int
 	release string
 	client  *rpc.Client
-	inward  *io.PipeWriter
-	changed chan struct{} // closed and replaced at each boot
-	done    chan struct{} // closed when nothing more comes
+	inward  *io.PipeWriter // to the client
+	outward *io.PipeReader // its end of that
+	changed chan struct{}  // closed and replaced at each boot
+	done    chan struct{}  // closed when nothing more comes
 }
 
 func newAgent(conn net.Conn) *Agent {
@@ -53,7 +54,7 @@ func (a *Agent) read() {
 			continue
 		}
 		if a.inward != nil && line != "\n" {
-			_, _ = io.WriteString(a.inward, line) // a client that has given up reads no more
+			_, _ = io.WriteString(a.inward, line) // fails when this side is closed
 		}
 	}
 }
@@ -66,7 +67,7 @@ func (a *Agent) greeted(release string) {
 	reader, writer := io.Pipe()
 	a.mutex.Lock()
 	defer a.mutex.Unlock()
-	a.inward = writer
+	a.inward, a.outward = writer, reader
 	a.client = jsonrpc.NewClient(struct {
 		io.Reader
 		io.Writer
@@ -85,7 +86,16 @@ func (a *Agent) drop(err error) {
 	}
 }
 
-func (a *Agent) close() { <-a.done }
+// close waits until nothing more comes. A client that has given up reads no more: what
+// is still written to it goes nowhere.
+func (a *Agent) close() {
+	a.mutex.Lock()
+	if a.outward != nil {
+		_ = a.outward.Close()
+	}
+	a.mutex.Unlock()
+	<-a.done
+}
 
 // Booted waits for the n-th boot of this machine, the first being 1, and gives the
 // release of its kernel.
@@ -204,4 +214,13 @@ func (a *Agent) Uptime() (time.Duration, error) {
 		return 0, fmt.Errorf("guest: uptime %q: %w", text, err)
 	}
 	return time.Duration(seconds * float64(time.Second)), nil
+}
+
+// Watch sends a signal and gives what became of the GPIO lines after it, every change
+// of their levels for the time given, the first entry being those before the signal.
+// It reads the registers of the lines' controller every 50 us on a thread whose
+// real-time priority is above everything else, so the figures are those of the guest's
+// own clock. Config.Lines must be set.
+func (a *Agent) Watch(ctx context.Context, w Watched) (seen []Levels, err error) {
+	return seen, a.call(ctx, "Watch", w, &seen)
 }

@@ -1,12 +1,10 @@
 package guest
 
 import (
-	"bufio"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
-	"strings"
 	"sync"
 	"time"
 )
@@ -28,15 +26,11 @@ type Change struct {
 // keptChanges bounds the changes of one machine; what follows is counted.
 const keptChanges = 1 << 20
 
-// Lines are the machine's GPIO lines from outside, over QEMU's test protocol
-// (QEMU: devel/testing/qtest.html). Its methods may be called by several
+// Lines are the machine's GPIO lines from outside. Its methods may be called by several
 // goroutines.
 type Lines struct {
-	conn    net.Conn
-	path    string // of the controller
-	asked   sync.Mutex
-	answers chan string
-	done    chan struct{}
+	tester *tester
+	path   string // of the controller
 
 	mutex   sync.Mutex
 	changes []Change
@@ -51,9 +45,10 @@ func openLines(conn net.Conn, monitor *Monitor) (*Lines, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &Lines{conn: conn, path: path, answers: make(chan string, 1), done: make(chan struct{}), changed: make(chan struct{})}
-	go l.read()
-	return l, l.do("irq_intercept_out " + path)
+	l := &Lines{path: path, changed: make(chan struct{})}
+	l.tester = newTester(conn, l.heard)
+	_, err = l.tester.do("irq_intercept_out " + path)
+	return l, err
 }
 
 func findController(monitor *Monitor) (string, error) {
@@ -74,22 +69,6 @@ func findController(monitor *Monitor) (string, error) {
 	return "", errors.New("the machine has no GPIO controller")
 }
 
-func (l *Lines) read() {
-	defer close(l.done)
-	for lines := bufio.NewScanner(l.conn); lines.Scan(); {
-		var what string
-		var line int
-		if n, _ := fmt.Sscanf(lines.Text(), "IRQ %s %d", &what, &line); n == 2 {
-			l.heard(line, what == "raise")
-			continue
-		}
-		select {
-		case l.answers <- lines.Text():
-		default: // to a question that was given up
-		}
-	}
-}
-
 func (l *Lines) heard(line int, high bool) {
 	l.mutex.Lock()
 	defer l.mutex.Unlock()
@@ -106,33 +85,14 @@ func (l *Lines) heard(line int, high bool) {
 	l.changed = make(chan struct{})
 }
 
-// do sends a command and waits for its answer.
-func (l *Lines) do(command string) error {
-	l.asked.Lock()
-	defer l.asked.Unlock()
-	if _, err := fmt.Fprintln(l.conn, command); err != nil {
-		return fmt.Errorf("qtest: %s: %w", command, err)
-	}
-	select {
-	case answer := <-l.answers:
-		if !strings.HasPrefix(answer, "OK") {
-			return fmt.Errorf("qtest: %s: %s", command, answer)
-		}
-		return nil
-	case <-l.done:
-		return fmt.Errorf("qtest: %s: QEMU has closed it", command)
-	case <-time.After(callWithin):
-		return fmt.Errorf("qtest: %s: no answer", command)
-	}
-}
-
 // Drive sets the level of an input line.
 func (l *Lines) Drive(line int, high bool) error {
 	level := 0
 	if high {
 		level = 1
 	}
-	return l.do(fmt.Sprintf("set_irq_in %s unnamed-gpio-in %d %d", l.path, line, level))
+	_, err := l.tester.do(fmt.Sprintf("set_irq_in %s unnamed-gpio-in %d %d", l.path, line, level))
+	return err
 }
 
 // High is the level of an output line; low until it was first driven.
@@ -163,7 +123,7 @@ func (l *Lines) Await(line int, high bool, atMost time.Duration) error {
 		}
 		select {
 		case <-changed:
-		case <-l.done:
+		case <-l.tester.done:
 			return fmt.Errorf("line %d: QEMU has ended", line)
 		case <-timer.C:
 			return fmt.Errorf("line %d is not %s within %v", line, map[bool]string{true: "high", false: "low"}[high], atMost)

@@ -41,6 +41,22 @@ const (
 	InstructionTime
 )
 
+// systemInit is the first process of a Linux system.
+const systemInit = "/lib/systemd/systemd"
+
+// Board is the machine that QEMU makes.
+type Board int
+
+const (
+	// Virtual is QEMU's own machine, virt: a PL061 for GPIO lines, PCI, virtio.
+	Virtual Board = iota
+	// RaspberryPi3 is a Raspberry Pi 3 B: four processors, 1 GiB, the SoC's own
+	// devices and no others. Its kernel is that of FindPiKernel, and Init is asked over
+	// its mini UART. Config.Time must be RealTime; Lines, Devices, Channels, Serial and
+	// System are not for it.
+	RaspberryPi3
+)
+
 // instructionShift: one instruction takes 2 to the power of this nanoseconds.
 const instructionShift = 1
 
@@ -49,8 +65,10 @@ type Config struct {
 	Kernel Kernel
 	Init   string // path of the program of folder init, built for linux/arm64
 	Files  []File // of the guest beside it
+	System string // a folder with a Linux system that boots (FindSystem); "": Init is the first process
 	Folder string // where sockets, logs and the initramfs are; it exists. Short: a socket's path has 107 bytes at most
 
+	Board      Board
 	Time       Time
 	Processors int      // RealTime: default 2
 	Megabytes  int      // memory, default 1024
@@ -69,8 +87,9 @@ type Config struct {
 // Machine is a running guest. Close ends it.
 type Machine struct {
 	*Agent
-	Monitor *Monitor
-	Lines   *Lines // nil without Config.Lines
+	Monitor   *Monitor
+	Lines     *Lines     // nil without Config.Lines
+	Registers *Registers // nil with them
 
 	config   Config
 	cmd      *exec.Cmd
@@ -96,9 +115,7 @@ func (m *Machine) boot(ctx context.Context) error {
 		return err
 	}
 	sockets := slices.Concat([]string{"agent", "monitor"}, m.config.Channels, m.config.Serial)
-	if m.config.Lines {
-		sockets = append(sockets, "qtest")
-	}
+	sockets = append(sockets, "qtest")
 	listeners := map[string]*net.UnixListener{}
 	for _, name := range sockets {
 		l, err := net.ListenUnix("unix", &net.UnixAddr{Name: m.path(name + ".sock"), Net: "unix"})
@@ -127,6 +144,8 @@ func (m *Machine) boot(ctx context.Context) error {
 		if m.Lines, err = openLines(m.channels["qtest"], m.Monitor); err != nil {
 			return fmt.Errorf("%w: %s", err, m.said())
 		}
+	} else {
+		m.Registers = &Registers{newTester(m.channels["qtest"], nil)}
 	}
 	m.Agent = newAgent(m.channels["agent"])
 	if _, err := m.Booted(ctx, 1); err != nil {
@@ -143,7 +162,7 @@ func (m *Machine) makeInitramfs() error {
 		return err
 	}
 	files := append([]File{{Path: "/init", From: m.config.Init}}, m.config.Files...)
-	return errors.Join(writeInitramfs(f, files), f.Close())
+	return errors.Join(writeInitramfs(f, m.config.System, files), f.Close())
 }
 
 // start starts QEMU on a thread that lives as long as it: with the thread, and so
@@ -172,6 +191,37 @@ func (m *Machine) start() error {
 
 func (m *Machine) arguments() []string {
 	c := &m.config
+	// panic=-1: a kernel that panics resets at once instead of waiting for ever.
+	line := append([]string{"panic=-1", "quiet"}, c.Arguments...)
+	if c.Lines {
+		line = append(line, "iomem=relaxed") // for Agent.Watch
+	}
+	if c.System != "" {
+		line = append(line, "rdinit="+systemInit)
+	}
+	a := []string{
+		"-nodefaults", "-no-user-config", "-display", "none", "-kernel", c.Kernel.Image(), "-initrd", m.path("initramfs"),
+		"-serial", "file:" + m.path("console.log"),
+		"-chardev", m.socket("monitor"), "-mon", "chardev=monitor,mode=control",
+		"-chardev", m.socket("agent"), "-qtest", "unix:" + m.path("qtest.sock"), "-qtest-log", "none",
+	}
+	if c.Board == RaspberryPi3 {
+		// Its first UART belongs to Bluetooth: the kernel says what it says early there.
+		line = append(line, "earlycon=pl011,mmio32,0x3f201000", "keep_bootcon", "console=null", PortArgument+"=/dev/ttyS0", "8250.nr_uarts=1")
+		a = append(a, "-machine", "raspi3b", "-dtb", c.Kernel.DeviceTree, "-serial", "chardev:agent")
+	} else {
+		line = append(line, "console=ttyAMA0")
+		a = append(a, m.virtual()...)
+	}
+	if !c.StaysOnReset {
+		a = append(a, "-no-reboot")
+	}
+	return append(append(a, "-append", strings.Join(line, " ")), c.QEMU...)
+}
+
+// virtual are the arguments of the machine that QEMU has made up.
+func (m *Machine) virtual() []string {
+	c := &m.config
 	processors := max(1, c.Processors)
 	if c.Processors == 0 && c.Time == RealTime {
 		processors = 2
@@ -180,21 +230,12 @@ func (m *Machine) arguments() []string {
 	if megabytes == 0 {
 		megabytes = 1024
 	}
-	// panic=-1: a kernel that panics resets at once instead of waiting for ever.
-	line := append([]string{"console=ttyAMA0", "panic=-1", "quiet"}, c.Arguments...)
 	a := []string{
 		"-machine", "virt", "-cpu", "cortex-a53", "-smp", strconv.Itoa(processors), "-m", strconv.Itoa(megabytes),
-		"-nodefaults", "-no-user-config", "-display", "none",
-		"-kernel", c.Kernel.Image(), "-initrd", m.path("initramfs"), "-append", strings.Join(line, " "),
-		"-serial", "file:" + m.path("console.log"),
-		"-chardev", m.socket("monitor"), "-mon", "chardev=monitor,mode=control",
-		"-device", "virtio-serial-pci", "-chardev", m.socket("agent"), "-device", "virtserialport,chardev=agent,name=" + Port,
+		"-device", "virtio-serial-pci", "-device", "virtserialport,chardev=agent,name=" + Port,
 	}
 	if c.Time == InstructionTime {
 		a = append(a, "-icount", fmt.Sprintf("shift=%d,sleep=off,align=off", instructionShift))
-	}
-	if !c.StaysOnReset {
-		a = append(a, "-no-reboot")
 	}
 	for _, name := range c.Channels {
 		a = append(a, "-chardev", m.socket(name), "-device", "virtserialport,chardev="+name+",name="+name)
@@ -202,13 +243,10 @@ func (m *Machine) arguments() []string {
 	for _, name := range c.Serial {
 		a = append(a, "-chardev", m.socket(name), "-device", "pci-serial,chardev="+name)
 	}
-	if c.Lines {
-		a = append(a, "-qtest", "unix:"+m.path("qtest.sock"), "-qtest-log", "none")
-	}
 	for _, device := range c.Devices {
 		a = append(a, "-device", device)
 	}
-	return append(a, c.QEMU...)
+	return a
 }
 
 // socket is a character device of QEMU that connects to this process.

@@ -9,6 +9,10 @@ import "time"
 // Port is the name of the virtio port that the first process serves.
 const Port = "dancer.agent"
 
+// PortArgument is the argument of the kernel's command line that names a terminal to
+// serve instead, for a machine without virtio.
+const PortArgument = "dancer.port"
+
 // Greeting begins the first line that the guest says after a boot; behind it
 // stands the release of its kernel.
 const Greeting = "guest booted "
@@ -63,4 +67,17 @@ type Jump struct {
 type Module struct {
 	Path       string
 	Parameters string
+}
+
+// Watched is what Watch does: it sends a signal, and looks at the GPIO lines' levels
+// from then on.
+type Watched struct {
+	PID, Signal int // to whom and which; PID 0: none is sent
+	For         time.Duration
+}
+
+// Levels are the levels of the GPIO lines from a moment on.
+type Levels struct {
+	After time.Duration // since just before the signal, on the guest's CLOCK_MONOTONIC
+	Bits  uint8         // bit n is line n, 1: high
 }

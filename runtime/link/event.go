@@ -24,11 +24,12 @@ const (
 	EventAnswer            // answer to a Request: Index RequestKind, Flags 1 done or 0 refused, Frame Sequence, Cause Reason
 	EventLost              // Frame events lost because the ring was full, in all
 	EventRestart           // why this spine was started, Flags Restart
+	EventEdges             // Index signal of a GPIO line, Frame edges of it that the kernel had no room for, in all
 )
 
 // String names the kind as in --events.
 func (k EventKind) String() string {
-	names := [...]string{"none", "signal", "reflex", "latch", "output", "lease", "mode", "overrun", "port", "brain", "answer", "lost", "restart"}
+	names := [...]string{"none", "signal", "reflex", "latch", "output", "lease", "mode", "overrun", "port", "brain", "answer", "lost", "restart", "edges"}
 	if int(k) < len(names) {
 		return names[k]
 	}
@@ -149,7 +150,7 @@ const eventReserve = 16
 // the robot stands as it does.
 func (k EventKind) isFrequent() bool {
 	switch k {
-	case EventSignal, EventReflex, EventOutput, EventOverrun, EventLost:
+	case EventSignal, EventReflex, EventOutput, EventOverrun, EventLost, EventEdges:
 		return true
 	}
 	return false

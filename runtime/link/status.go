@@ -65,6 +65,7 @@ type Status struct {
 	Discarded   uint64        // commands discarded: stale epoch, not started, or not usable
 	LatencyLast time.Duration // input time stamp to output write, last reflex
 	LatencyMax  time.Duration
+	EdgesLost   uint64 // of all GPIO lines: the kernel had no room for them. A line's newest edge is never lost
 	Deaths      uint64 // brains that ended since the spine's start
 	Strikes     uint32 // how many of the last in a row ended soon and without a decision
 	LastExit    int32  // exit code of the last one, negative: the signal that ended it
@@ -89,6 +90,7 @@ func (s *Segment) StoreStatus(t *Status) {
 	w[11].Store(t.Deaths)
 	w[12].Store(uint64(t.Strikes) | uint64(uint32(t.LastExit))<<32)
 	w[13].Store(uint64(uint32(t.LastDeath)))
+	w[14].Store(t.EdgesLost)
 	w[0].Store(seq + 1)
 }
 
@@ -108,7 +110,7 @@ func (s *Segment) LoadStatus() (Status, bool) {
 			SpineStart: time.Duration(w[4].Load()), Now: time.Duration(w[5].Load()),
 			Cycles: w[6].Load(), Overruns: w[7].Load(), Discarded: w[8].Load(),
 			LatencyLast: time.Duration(w[9].Load()), LatencyMax: time.Duration(w[10].Load()),
-			Deaths: w[11].Load(), LastDeath: Reason(uint32(w[13].Load())),
+			Deaths: w[11].Load(), LastDeath: Reason(uint32(w[13].Load())), EdgesLost: w[14].Load(),
 		}
 		ends := w[12].Load()
 		t.Strikes, t.LastExit = uint32(ends), int32(ends>>32)

@@ -54,7 +54,7 @@ type keeper struct {
 const (
 	logWindow    = 10 * time.Second
 	logLines     = 30
-	overrunLines = 10 // of them at most for deadlines met late: the rest is for reasons
+	overrunLines = 10 // of them at most for deadlines met late and lost edges: the rest is for reasons
 )
 
 func newKeeper(r *config.Robot, latches *latchFile, log *slog.Logger) (*keeper, error) {
@@ -207,7 +207,7 @@ func (k *keeper) say(n *note) {
 		k.window, k.allowed, k.hidden = now, logLines, 0
 	}
 	e := &n.event
-	if k.allowed == 0 || e.Kind == link.EventOverrun && k.allowed <= logLines-overrunLines {
+	if k.allowed == 0 || (e.Kind == link.EventOverrun || e.Kind == link.EventEdges) && k.allowed <= logLines-overrunLines {
 		k.hidden++
 		return
 	}
@@ -225,6 +225,8 @@ func (k *keeper) say(n *note) {
 		k.sayLine(e)
 	case link.EventOutput:
 		k.sayDriven(e)
+	case link.EventEdges:
+		k.log.Warn("edges are lost: the line changes faster than they are read", "signal", k.robot.Manual.Signals[e.Index].Name, "lost", e.Frame)
 	case link.EventOverrun:
 		k.log.Warn("overrun", "late", e.Latency, "count", e.Frame)
 	}

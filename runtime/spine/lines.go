@@ -18,6 +18,8 @@ type line interface {
 	Signal() int
 	Level(at time.Duration) (hal.Reading, error)
 	Read(dst []hal.Reading) (int, error)
+	Lost() uint64
+	TakeLost() uint64
 	Reopen() error
 	Close() error
 }

@@ -72,6 +72,9 @@ func (l *fakeLine) Fd() int {
 
 func (l *fakeLine) Signal() int { return l.signal }
 
+func (l *fakeLine) Lost() uint64     { return 0 }
+func (l *fakeLine) TakeLost() uint64 { return 0 }
+
 func (l *fakeLine) Level(at time.Duration) (hal.Reading, error) {
 	l.mutex.Lock()
 	defer l.mutex.Unlock()

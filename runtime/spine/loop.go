@@ -406,7 +406,20 @@ func (l *loop) readInput(i int, now time.Duration) {
 		l.lineGone(i, now)
 		return
 	}
+	l.tellLost(in.line, now)
 	l.takeEdges(l.edges[:n], now)
+}
+
+// tellLost tells of edges of a line that the kernel had no room for.
+func (l *loop) tellLost(in line, now time.Duration) {
+	more := in.TakeLost()
+	if more == 0 {
+		return
+	}
+	l.core.status.EdgesLost += more
+	e := link.Event{Kind: link.EventEdges, Index: int32(in.Signal()), At: now, Cause: -1, Frame: in.Lost()}
+	l.core.emit(&e)
+	l.core.notes.note(&e, nil)
 }
 
 func (l *loop) takeEdges(edges []hal.Reading, now time.Duration) {

@@ -358,7 +358,7 @@ func (r *running) overseeBrain(ctx context.Context, failure *fault, ended chan e
 	} else {
 		go func() {
 			defer close(gone)
-			r.place.leave() // and the brain with it
+			r.place.leaveAltogether() // and the brain with it
 			failure.guard(r.safe, func() { r.loop.brain.supervisor.run(brain) })
 		}()
 	}

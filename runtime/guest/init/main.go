@@ -1,6 +1,6 @@
 // Command init is the first process of a guest of package guest: it mounts what
 // programs expect, greets, and carries out what the test asks. The guest ends when
-// it ends.
+// it ends. In a guest with a whole system it is a service there (init service).
 package main
 
 import (
@@ -10,6 +10,7 @@ import (
 	"net/rpc/jsonrpc"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,23 +20,28 @@ import (
 )
 
 func main() {
-	if os.Getpid() != 1 {
-		fmt.Fprintln(os.Stderr, "init: this is the first process of a test's guest: make test-kernel")
+	asService := slices.Equal(os.Args[1:], []string{"service"})
+	if os.Getpid() != 1 && !asService {
+		fmt.Fprintln(os.Stderr, "init: this is the first process of a test's guest, or a service of its system (init service): make test-kernel")
 		os.Exit(2)
 	}
-	if err := serve(); err != nil {
+	if asService {
+		if err := serve(); err != nil {
+			fmt.Fprintln(os.Stderr, "init:", err)
+			os.Exit(1)
+		}
+		return
+	}
+	if err := errors.Join(mountAll(), linkUp("lo"), unix.Sethostname([]byte("guest")), serve()); err != nil {
 		fmt.Fprintln(os.Stderr, "init:", err)
 	}
 	unix.Sync()
 	_ = unix.Reboot(unix.LINUX_REBOOT_CMD_POWER_OFF) // nothing is left to be told
 }
 
-// serve makes the guest ready and serves the test until the port closes.
+// serve serves the test until the port closes.
 func serve() error {
-	if err := errors.Join(mountAll(), linkUp("lo"), unix.Sethostname([]byte("guest"))); err != nil {
-		return err
-	}
-	port, err := openPort(guest.Port)
+	port, err := open()
 	if err != nil {
 		return err
 	}
@@ -96,6 +102,43 @@ func linkUp(name string) error {
 		return fmt.Errorf("bring %s up: %w", name, err)
 	}
 	return nil
+}
+
+// open opens the port to serve: a virtio port, or the terminal that the kernel's
+// command line names.
+func open() (*os.File, error) {
+	line, err := os.ReadFile("/proc/cmdline")
+	if err != nil {
+		return nil, err
+	}
+	for _, argument := range strings.Fields(string(line)) {
+		if path, ok := strings.CutPrefix(argument, guest.PortArgument+"="); ok {
+			return openTerminal(path)
+		}
+	}
+	return openPort(guest.Port)
+}
+
+// openTerminal opens a serial line and has it carry bytes as they are.
+func openTerminal(path string) (*os.File, error) {
+	port, err := os.OpenFile(path, os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		return nil, err
+	}
+	settings, err := unix.IoctlGetTermios(int(port.Fd()), unix.TCGETS)
+	if err == nil {
+		// As cfmakeraw(3) does.
+		settings.Iflag &^= unix.IGNBRK | unix.BRKINT | unix.PARMRK | unix.ISTRIP | unix.INLCR | unix.IGNCR | unix.ICRNL | unix.IXON
+		settings.Oflag &^= unix.OPOST
+		settings.Lflag &^= unix.ECHO | unix.ECHONL | unix.ICANON | unix.ISIG | unix.IEXTEN
+		settings.Cflag = settings.Cflag&^(unix.CSIZE|unix.PARENB) | unix.CS8 | unix.CREAD | unix.CLOCAL
+		settings.Cc[unix.VMIN], settings.Cc[unix.VTIME] = 1, 0
+		err = unix.IoctlSetTermios(int(port.Fd()), unix.TCSETS, settings)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("set terminal %s: %w", path, err), port.Close())
+	}
+	return port, nil
 }
 
 // openPort opens the virtio port of a name; the kernel may need a moment to find
