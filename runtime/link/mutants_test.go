@@ -31,7 +31,7 @@ func TestMutants(t *testing.T) {
 		{port, "spine", "drop", "StorePort: w[0].Store(seq)"},
 		{port, "spine", "delay", "StorePort: w[7].Store(uint64(p.Line.Breaks) | uint64(p.Line.Overruns)<<32)"},
 		{port, "brain", "repeat", "LoadPort: if w[0].Load() == seq {"},
-		{status, "spine", "delay", "StoreStatus: w[13].Store(uint64(uint32(t.LastDeath)))"},
+		{status, "spine", "delay", "StoreStatus: w[14].Store(t.EdgesLost)"},
 		{status, "spine", "delay", "StoreStatus: w[0].Store(seq)"},
 		{status, "brain", "repeat", "LoadStatus: if w[0].Load() == seq {"},
 		{posts, "brain", "drop", "PostCommand: w[0].Store(seq)"},

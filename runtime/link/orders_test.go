@@ -104,7 +104,7 @@ func portOf(i uint64) Port {
 
 func statusOf(i uint64) Status {
 	d := time.Duration(i)
-	return Status{Mode: Mode(i), Lease: LeaseState(i), Epoch: i, BrainStarts: i, SpineStart: d, Now: d, Cycles: i, Overruns: i, Discarded: i, LatencyLast: d, LatencyMax: d, Deaths: i, Strikes: uint32(i), LastExit: int32(i), LastDeath: Reason(i)}
+	return Status{Mode: Mode(i), Lease: LeaseState(i), Epoch: i, BrainStarts: i, SpineStart: d, Now: d, Cycles: i, Overruns: i, Discarded: i, LatencyLast: d, LatencyMax: d, EdgesLost: i, Deaths: i, Strikes: uint32(i), LastExit: int32(i), LastDeath: Reason(i)}
 }
 
 // seqlock: a reader of a slot is never given a record that was not written, one
