@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"dancer/hal"
+	"dancer/hal/permission"
 )
 
 // chunk is how many events one Read takes at most. Two reports of a game pad with
@@ -58,6 +59,7 @@ type Device struct {
 	gone     *Error // prepared, so that the hot path does not allocate
 	absent   *Error // the same, of a device that is looked for by its name
 	path     []byte // with a zero at its end
+	advice   permission.Advice
 	name     [256]byte
 	event    [32]byte // path of one that may have the name
 	buffer   [chunk * eventSize]byte

@@ -67,6 +67,7 @@ func (p *pad) kernel() *Kernel {
 			p.plug()
 			return p.near, nil
 		},
+		Cure:      func(path string) string { return "cure of " + path },
 		Monotonic: func(int) error { return p.fault["monotonic"] },
 		Grab:      func(int) error { return p.fault["grab"] },
 		Name:      func(_ int, into []byte) (int, error) { return copy(into, p.names+"\x00"), nil },
@@ -315,16 +316,16 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 		says  string
 	}{
 		{"absent", func(p *pad, _ *Config) { p.fault["open"] = unix.ENOENT }, ErrAbsent,
-			"open /dev/input/event7: no such input device (plug it in: ls -l /dev/input/by-id/)"},
+			"open /dev/input/event7: no such input device (plug it in, or correct its device: ls -l /dev/input/by-id/)"},
 		{"permission", func(p *pad, _ *Config) { p.fault["open"] = unix.EACCES }, ErrPermission,
-			"open /dev/input/event7: permission denied (add the user to the group that owns it, usually: sudo usermod -aG input $USER, then log in again)"},
+			"open /dev/input/event7: permission denied (cure of /dev/input/event7)"},
 		{"js0", func(p *pad, _ *Config) { p.fault["monotonic"] = unix.EINVAL }, ErrNotInput, "name a file such as /dev/input/by-id/...-event-joystick, not js0"},
 		{"grabbed", func(p *pad, c *Config) { c.Grab = true; p.fault["grab"] = unix.EBUSY }, ErrBusy, "grabbed by another process"},
 		{"no axis", func(_ *pad, c *Config) { c.Controls[2].Code = 0x10 }, ErrMissing, "the device has no such part: axis ABS_HAT0X (it has ABS_X, ABS_Y, ABS_GAS)"},
 		{"no dead-man", func(_ *pad, c *Config) { c.DeadMan = 0x2c0 }, ErrMissing, "button 0x2c0 (it has BTN_SOUTH, BTN_TL)"},
 		{"no extent", func(p *pad, _ *Config) { p.axes[0] = AbsInfo{} }, ErrMissing, "axis ABS_X has no extent"},
 		{"other name", func(_ *pad, c *Config) { c.Path, c.Name = "", "Other Pad" }, ErrAbsent, `open "Other Pad": no such input device (plug it in, or correct its name`},
-		{"name not allowed", func(p *pad, c *Config) { c.Path, c.Name = "", "Test Pad"; p.fault["open"] = unix.EACCES }, ErrPermission, "usermod"},
+		{"name not allowed", func(p *pad, c *Config) { c.Path, c.Name = "", "Test Pad"; p.fault["open"] = unix.EACCES }, ErrPermission, `open "Test Pad": permission denied (cure of /dev/input/event63)`},
 	} {
 		p := newPad(t)
 		config := p.config()

@@ -74,6 +74,7 @@ type Kernel struct {
 	Parts     func(fd int, kind uint16, into *Bits) error    // EVIOCGBIT of EV_KEY (1) or EV_ABS (3)
 	Keys      func(fd int, into *Bits) error                 // EVIOCGKEY
 	Axis      func(fd int, code uint16, into *AbsInfo) error // EVIOCGABS
+	Cure      func(path string) string                       // of a device that may not be read; nil: package permission's
 }
 
 // system is the real one.

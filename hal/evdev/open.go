@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"dancer/hal/permission"
 )
 
 // mostEvents is how many /dev/input/event* are looked at for a name.
@@ -54,11 +56,11 @@ func (d *Device) find() (int, error) {
 	if d.config.Path != "" {
 		fd, err := d.kernel.Open(&d.path[0])
 		if err != nil {
-			return -1, d.openError(err)
+			return -1, d.openError(err, d.config.Path)
 		}
 		return fd, nil
 	}
-	var refused error
+	refused := -1
 	for i := range mostEvents {
 		// Strings would be garbage that nobody collects in the spine.
 		b := strconv.AppendUint(append(d.event[:0], "/dev/input/event"...), uint64(i), 10)
@@ -66,7 +68,7 @@ func (d *Device) find() (int, error) {
 		fd, err := d.kernel.Open(&b[0])
 		if err != nil {
 			if errors.Is(err, unix.EACCES) {
-				refused = err
+				refused = i
 			}
 			continue
 		}
@@ -75,8 +77,8 @@ func (d *Device) find() (int, error) {
 		}
 		unix.Close(fd)
 	}
-	if refused != nil {
-		return -1, d.openError(refused)
+	if refused >= 0 { // it may be the one
+		return -1, d.openError(unix.EACCES, fmt.Sprintf("/dev/input/event%d", refused))
 	}
 	return -1, d.absent
 }
@@ -138,12 +140,15 @@ func (d *Device) missing(kind, name string, has *Bits, among []named) error {
 }
 
 // openError names the cause of a refused open.
-func (d *Device) openError(err error) error {
+func (d *Device) openError(err error, path string) error {
 	switch {
 	case errors.Is(err, unix.EACCES), errors.Is(err, unix.EPERM):
-		return d.fail(ErrPermission, nil, "add the user to the group that owns it, usually: sudo usermod -aG input $USER, then log in again")
+		if d.kernel.Cure != nil {
+			return d.fail(ErrPermission, nil, d.kernel.Cure(path))
+		}
+		return d.fail(ErrPermission, nil, d.advice.Cure(path, permission.Read))
 	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENODEV), errors.Is(err, unix.ENXIO):
-		return d.fail(ErrAbsent, nil, "plug it in: ls -l /dev/input/by-id/")
+		return d.fail(ErrAbsent, nil, "plug it in, or correct its device: ls -l /dev/input/by-id/")
 	}
 	return d.fail(ErrNotInput, err, "")
 }

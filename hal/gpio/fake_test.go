@@ -36,6 +36,7 @@ type pin struct {
 	name     string
 	consumer string
 	level    bool // physical
+	refuse   error
 }
 
 // grant is what a request gave.
@@ -72,7 +73,8 @@ func (b *board) add(device, label string, names ...string) *chip {
 
 func (b *board) kernel() *kernel {
 	return &kernel{
-		devices: b.devices, open: b.openChip, close: b.close, chip: b.chipInfo,
+		devices: b.devices, open: b.openChip, peek: b.peek, close: b.close, chip: b.chipInfo,
+		cure: func(string) string { return notInGroup },
 		info: b.info, request: b.request, get: b.get, set: b.set, read: b.read,
 	}
 }
@@ -88,6 +90,27 @@ func (b *board) openChip(path string) (int, error) {
 	b.nextFd++
 	b.open[b.nextFd] = c
 	return b.nextFd, nil
+}
+
+func (b *board) peek(path *byte) (int, error) { return b.openChip(unix.BytePtrToString(path)) }
+
+// notInGroup is what package permission says on a Raspberry Pi.
+const notInGroup = "user pi is not in group gpio: sudo usermod -aG gpio pi, then log in again or restart the service"
+
+// requestInputs requests lines; if one is refused, none stays requested.
+func requestInputs(k *kernel, configs []InputConfig) ([]*Input, error) {
+	inputs := make([]*Input, 0, len(configs))
+	for _, c := range configs {
+		in := newInput(k, c)
+		inputs = append(inputs, in)
+		if err := in.Reopen(); err != nil {
+			for _, in := range inputs {
+				in.Close()
+			}
+			return nil, err
+		}
+	}
+	return inputs, nil
 }
 
 func (b *board) close(fd int) error {
@@ -140,6 +163,9 @@ func (b *board) request(fd int, r *uapi.LineRequest) error {
 		p := &c.lines[r.Offsets[i]]
 		if p.consumer != "" {
 			return unix.EBUSY
+		}
+		if p.refuse != nil {
+			return p.refuse
 		}
 	}
 	for i := range int(r.Config.NumAttrs) {

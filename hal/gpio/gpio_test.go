@@ -62,6 +62,8 @@ func TestFind(t *testing.T) {
 	}
 }
 
+const whichBoard = "plug its adapter in, or correct board or pin: dancer board says what this machine is; chips here: "
+
 func TestRequestErrors(t *testing.T) {
 	line := Line{Name: "GPIO4", Chip: "pinctrl-bcm2711", Offset: 4}
 	tests := []struct {
@@ -71,26 +73,28 @@ func TestRequestErrors(t *testing.T) {
 		cause  error
 		want   string
 	}{
+		{"busy with us", line, func(_ *board, c *chip) { c.lines[4].consumer = Consumer }, ErrBusy,
+			`request GPIO line GPIO4: line is in use: gpiochip0/4 by "dancer" (stop the robot that runs already, see pgrep -a dancer)`},
 		{"busy", line, func(_ *board, c *chip) { c.lines[4].consumer = "w1-gpio" }, ErrBusy,
 			`request GPIO line GPIO4: line is in use: gpiochip0/4 by "w1-gpio" (stop that program, or take its overlay out of the boot configuration)`},
 		{"offset", Line{Chip: "pinctrl-bcm2711", Offset: 99}, nil, ErrNoLine,
-			`request GPIO line pinctrl-bcm2711/99: no such GPIO line (the chip is gpiochip0 "pinctrl-bcm2711" with lines 0 to 5)`},
+			`request GPIO line pinctrl-bcm2711/99: no such GPIO line (correct the pin; the chip is gpiochip0 "pinctrl-bcm2711" with lines 0 to 5)`},
 		{"label", Line{Chip: "pinctrl-rp1", Offset: 4}, nil, ErrNoChip,
-			`no such GPIO chip: pinctrl-rp1 (chips here: gpiochip0 "pinctrl-bcm2711" with lines 0 to 5; gpiochip1 "raspberrypi-exp-gpio" with lines 0 to 1; gpiochip10`},
-		{"device", Line{Chip: "gpiochip7", Offset: 4}, nil, ErrNoChip, `no such GPIO chip: gpiochip7 (chips here:`},
-		{"name", Line{Offset: -1, LineName: "GPIO40"}, nil, ErrNoLine, `request GPIO line GPIO40: no such GPIO line (chips here:`},
+			`no such GPIO chip: pinctrl-rp1 (` + whichBoard + `gpiochip0 "pinctrl-bcm2711" with lines 0 to 5; gpiochip1 "raspberrypi-exp-gpio" with lines 0 to 1; gpiochip10`},
+		{"device", Line{Chip: "gpiochip7", Offset: 4}, nil, ErrNoChip, `no such GPIO chip: gpiochip7 (` + whichBoard},
+		{"name", Line{Offset: -1, LineName: "GPIO40"}, nil, ErrNoLine, `request GPIO line GPIO40: no such GPIO line (` + whichBoard},
 		{"two of a name", Line{Offset: -1, LineName: "BT_ON"}, nil, ErrAmbiguous,
 			`request GPIO line BT_ON: several lines of this name: gpiochip1/0, gpiochip10/1 (name one of them: gpiochip1/0)`},
 		{"permission", line, func(b *board, _ *chip) {
 			for path := range b.chips {
 				b.deny[path] = unix.EACCES
 			}
-		}, ErrPermission, "sudo usermod -aG gpio $USER"},
-		{"permission of the request", line, func(b *board, _ *chip) { b.refuse = unix.EPERM }, ErrPermission, "of the group that owns"},
+		}, ErrPermission, "gpiochip10 (" + notInGroup + ")"},
+		{"permission of the request", line, func(b *board, _ *chip) { b.refuse = unix.EPERM }, ErrPermission, "request GPIO line GPIO4: permission denied: gpiochip0/4 (" + notInGroup + ")"},
 		{"no chips", line, func(b *board, _ *chip) {
 			os.RemoveAll(b.devices)
 			os.Mkdir(b.devices, 0o700)
-		}, ErrNoChip, "request GPIO line GPIO4: no such GPIO chip: this machine has none (a board without GPIO runs as board: sim, or with serial ports alone)"},
+		}, ErrNoChip, "request GPIO line GPIO4: no such GPIO chip: this machine has none (is its driver loaded, its adapter plugged in? A machine without GPIO runs as board: sim, or with serial ports alone)"},
 		{"no directory", line, func(b *board, _ *chip) { os.RemoveAll(b.devices) }, ErrNoChip, "no such file"},
 		{"not a chip", Line{Chip: "gpiochip3", Offset: 0}, func(b *board, _ *chip) { b.add("gpiochip3", "not a chip") }, ErrNoChip, "gpiochip3"},
 		{"old kernel", line, func(b *board, _ *chip) { b.refuse = unix.ENOTTY }, ErrUnsupported, "older than 5.10"},

@@ -21,57 +21,31 @@ const (
 	readEvents  = 16 // events taken by one read
 )
 
-// Input is one input line with edge detection.
+// Input is one input line with detection of both edges. One goroutine owns it.
+// Between the loss of its chip and Reopen its calls give ErrGone.
 type Input struct {
 	kernel   *kernel
-	line     Line
+	config   InputConfig
 	signal   int
-	fd       int
+	fd       int // -1: not requested
+	closed   bool
 	values   uapi.LineValues
 	buffer   [readEvents * eventSize]byte
 	sequence uint32
 	lost     uint64
 	told     uint64 // of them, by TakeLost
 	gone     *Error // prepared, so that the hot path does not allocate
+	refused  error  // by the last Reopen
+	path     []byte // of a chip that is looked at; ends in a zero
 }
 
-// RequestInputs requests lines with detection of both edges, each with a
-// descriptor of its own. If one is refused, none stays requested; the error is
-// an *Error.
-func RequestInputs(configs []InputConfig) ([]*Input, error) {
-	return requestInputs(system(), configs)
-}
+// NewInput is a line that is not requested yet: Reopen requests it. So a robot can
+// start before its chip is plugged in, or while another program has the line.
+func NewInput(c InputConfig) *Input { return newInput(system(), c) }
 
-func requestInputs(k *kernel, configs []InputConfig) ([]*Input, error) {
-	inputs := make([]*Input, 0, len(configs))
-	for _, c := range configs {
-		in, err := requestInput(k, c)
-		if err != nil {
-			for _, in := range inputs {
-				in.Close()
-			}
-			return nil, err
-		}
-		inputs = append(inputs, in)
-	}
-	return inputs, nil
-}
-
-func requestInput(k *kernel, c InputConfig) (*Input, error) {
-	if c.Debounce < 0 || c.Debounce > MaxDebounce {
-		return nil, fail(c.Line, ErrUnsupported, "debounce "+c.Debounce.String(), "give 0 to "+MaxDebounce.String())
-	}
-	at, err := k.find(c.Line)
-	if err != nil {
-		return nil, err
-	}
-	defer k.close(at.fd)
-	r := inputRequest(c, at.offset)
-	if err := k.request(at.fd, &r); err != nil {
-		return nil, k.requestError(c.Line, at, err)
-	}
-	gone := &Error{Verb: "read", Line: c.Line.String(), Cause: ErrGone}
-	return &Input{kernel: k, line: c.Line, signal: c.Signal, fd: int(r.Fd), gone: gone}, nil
+func newInput(k *kernel, c InputConfig) *Input {
+	gone := &Error{Verb: "read", Line: c.Line.String(), Cause: ErrGone, Hint: goneHint}
+	return &Input{kernel: k, config: c, signal: c.Signal, fd: -1, gone: gone}
 }
 
 // inputRequest encodes a request. Time stamps are CLOCK_MONOTONIC by default.
@@ -99,7 +73,7 @@ func inputRequest(c InputConfig, offset int) uapi.LineRequest {
 }
 
 // Fd is the descriptor for epoll, readable when there are edges; -1 when
-// closed.
+// not requested. Reopen gives another one.
 func (in *Input) Fd() int { return in.fd }
 
 // Signal is the signal of the readings.
@@ -119,8 +93,8 @@ func (in *Input) TakeLost() uint64 {
 // Level reads the level now, for the first reading. at must have been taken
 // before the call: an edge that comes meanwhile is then the newer reading.
 func (in *Input) Level(at time.Duration) (hal.Reading, error) {
-	if in.fd < 0 {
-		return hal.Reading{}, ErrClosed
+	if err := in.usable(); err != nil {
+		return hal.Reading{}, err
 	}
 	in.values = uapi.LineValues{Mask: 1}
 	if err := in.kernel.get(in.fd, &in.values); err != nil {
@@ -132,8 +106,8 @@ func (in *Input) Level(at time.Duration) (hal.Reading, error) {
 // Read takes the edges that are there into dst, oldest first, without blocking.
 // The time of each is the kernel's. ErrGone means that the chip was unplugged.
 func (in *Input) Read(dst []hal.Reading) (int, error) {
-	if in.fd < 0 {
-		return 0, ErrClosed
+	if err := in.usable(); err != nil {
+		return 0, err
 	}
 	room := min(len(dst), readEvents)
 	if room == 0 {
@@ -164,8 +138,24 @@ func (in *Input) decode(b []byte) hal.Reading {
 	return reading(in.signal, rising, at)
 }
 
-// Close gives the line back. A second Close does nothing.
+// usable gives the error of a line that is not requested.
+func (in *Input) usable() error {
+	switch {
+	case in.closed:
+		return ErrClosed
+	case in.fd < 0:
+		return in.gone
+	}
+	return nil
+}
+
+// Close gives the line back for good. A second Close does nothing.
 func (in *Input) Close() error {
+	in.closed = true
+	return in.release()
+}
+
+func (in *Input) release() error {
 	if in.fd < 0 {
 		return nil
 	}

@@ -13,12 +13,16 @@ import (
 
 	"github.com/warthog618/go-gpiocdev/uapi"
 	"golang.org/x/sys/unix"
+
+	"dancer/hal/permission"
 )
 
 // kernel is the seam to the system's calls; tests put a small one in its place.
 type kernel struct {
 	devices string // directory of the chips
 	open    func(path string) (int, error)
+	peek    func(path *byte) (int, error) // open, of a path that ends in a zero, without an allocation
+	cure    func(path string) string      // of a chip that may not be opened
 	close   func(fd int) error
 	chip    func(fd int) (uapi.ChipInfo, error)
 	info    func(fd, offset int) (uapi.LineInfoV2, error)
@@ -30,9 +34,12 @@ type kernel struct {
 
 // system is the running kernel.
 func system() *kernel {
+	advice := new(permission.Advice)
 	return &kernel{
 		devices: "/dev",
 		open:    func(path string) (int, error) { return unix.Open(path, unix.O_RDWR|unix.O_CLOEXEC, 0) },
+		peek:    peekChip,
+		cure:    func(path string) string { return advice.Cure(path, permission.ReadWrite) },
 		close:   unix.Close,
 		chip:    func(fd int) (uapi.ChipInfo, error) { return uapi.GetChipInfo(uintptr(fd)) },
 		info:    func(fd, offset int) (uapi.LineInfoV2, error) { return uapi.GetLineInfoV2(uintptr(fd), offset) },
@@ -85,7 +92,7 @@ func (k *kernel) find(line Line) (place, error) {
 	case len(found) > 1:
 		return place{}, k.ambiguous(line, found)
 	case denied != "":
-		return place{}, fail(line, ErrPermission, denied, "add the user to the group that owns it, usually: sudo usermod -aG gpio $USER, then log in again")
+		return place{}, fail(line, ErrPermission, denied, k.cure(denied))
 	}
 	return place{}, k.missing(line)
 }
@@ -110,7 +117,7 @@ func (k *kernel) candidates(line Line) ([]string, error) {
 		}
 	}
 	if len(paths) == 0 {
-		return nil, fail(line, ErrNoChip, "this machine has none", "a board without GPIO runs as board: sim, or with serial ports alone")
+		return nil, fail(line, ErrNoChip, "this machine has none", "is its driver loaded, its adapter plugged in? A machine without GPIO runs as board: sim, or with serial ports alone")
 	}
 	slices.SortFunc(paths, func(a, b string) int { return chipNumber(a) - chipNumber(b) })
 	return paths, nil
@@ -143,8 +150,7 @@ func (k *kernel) offset(line Line, fd int) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	byLabel := line.Chip != "" && !strings.Contains(line.Chip, "/") && !strings.HasPrefix(line.Chip, "gpiochip")
-	if byLabel && uapi.BytesToString(chip.Label[:]) != line.Chip {
+	if line.Chip != "" && !isDevice(line.Chip) && !isNamed(chip.Label[:], line.Chip) {
 		return 0, errNotHere
 	}
 	if line.Offset >= 0 && line.Chip != "" {
@@ -158,11 +164,21 @@ func (k *kernel) offset(line Line, fd int) (int, error) {
 		if err != nil {
 			return 0, err
 		}
-		if line.LineName != "" && uapi.BytesToString(info.Name[:]) == line.LineName {
+		if line.LineName != "" && isNamed(info.Name[:], line.LineName) {
 			return i, nil
 		}
 	}
 	return 0, errNotHere
+}
+
+// isDevice says whether a chip is named by its device, not by its label.
+func isDevice(chip string) bool {
+	return strings.Contains(chip, "/") || strings.HasPrefix(chip, "gpiochip")
+}
+
+// isNamed compares a name of the kernel, which ends in a zero, without an allocation.
+func isNamed(name []byte, want string) bool {
+	return len(want) < len(name) && name[len(want)] == 0 && string(name[:len(want)]) == want
 }
 
 // missing says whether the chip or only the line is absent, and what is there.
@@ -185,7 +201,7 @@ func (k *kernel) missing(line Line) error {
 		label := uapi.BytesToString(info.Label[:])
 		names = append(names, fmt.Sprintf("%s %q with lines 0 to %d", filepath.Base(path), label, int(info.Lines)-1))
 		if line.Chip == label || filepath.Base(line.Chip) == filepath.Base(path) {
-			return fail(line, ErrNoLine, "", "the chip is "+names[len(names)-1])
+			return fail(line, ErrNoLine, "", "correct the pin; the chip is "+names[len(names)-1])
 		}
 	}
 	cause := ErrNoChip
@@ -195,7 +211,7 @@ func (k *kernel) missing(line Line) error {
 	if len(names) == 0 {
 		return fail(line, cause, line.Chip, "no GPIO chip here can be read")
 	}
-	return fail(line, cause, line.Chip, "chips here: "+strings.Join(names, "; "))
+	return fail(line, cause, line.Chip, "plug its adapter in, or correct board or pin: dancer board says what this machine is; chips here: "+strings.Join(names, "; "))
 }
 
 // ambiguous closes what was found and says where.
@@ -215,11 +231,11 @@ func (k *kernel) requestError(line Line, at place, err error) error {
 	case errors.Is(err, unix.EBUSY):
 		return k.busy(line, at, where)
 	case errors.Is(err, unix.EACCES) || errors.Is(err, unix.EPERM):
-		return fail(line, ErrPermission, where, "run as a user of the group that owns "+at.path)
+		return fail(line, ErrPermission, where, k.cure(at.path))
 	case errors.Is(err, unix.ENOTTY):
 		return fail(line, ErrUnsupported, where, "the kernel is older than 5.10, or its GPIO character device is turned off")
 	case errors.Is(err, unix.ENODEV):
-		return fail(line, ErrGone, where, "")
+		return fail(line, ErrGone, where, goneHint)
 	case errors.Is(err, unix.EINVAL), errors.Is(err, unix.ENOTSUP), errors.Is(err, unix.ENXIO), errors.Is(err, enotsupp):
 		return fail(line, ErrUnsupported, fmt.Sprintf("%s: %v", where, err), "the chip cannot do this: try it without pull or debounce, or another line")
 	}
@@ -229,15 +245,23 @@ func (k *kernel) requestError(line Line, at place, err error) error {
 // enotsupp is the kernel's internal ENOTSUPP, which some drivers let out.
 const enotsupp = unix.Errno(524)
 
+// goneHint is what to do about a chip that went away.
+const goneHint = "plug its adapter in again, or load its driver: the line is requested again by itself"
+
 // busy names who has the line.
 func (k *kernel) busy(line Line, at place, where string) error {
-	detail := where
+	detail, hint := where, "stop that program, or take its overlay out of the boot configuration"
 	if info, err := k.info(at.fd, at.offset); err == nil {
-		if who := uapi.BytesToString(info.Consumer[:]); who != "" {
+		switch who := uapi.BytesToString(info.Consumer[:]); who {
+		case "":
+		case Consumer:
+			hint = "stop the robot that runs already, see pgrep -a dancer"
+			fallthrough
+		default:
 			detail = fmt.Sprintf("%s by %q", where, who)
 		}
 	}
-	return fail(line, ErrBusy, detail, "stop that program, or take its overlay out of the boot configuration")
+	return fail(line, ErrBusy, detail, hint)
 }
 
 func fail(line Line, cause error, detail, hint string) error {

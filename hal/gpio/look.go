@@ -13,7 +13,7 @@ type Found struct {
 }
 
 // Look finds a line and says who has it, without requesting it. Errors are those
-// of RequestInputs.
+// of Input.Reopen.
 func Look(line Line) (Found, error) { return look(system(), line) }
 
 func look(k *kernel, line Line) (Found, error) {

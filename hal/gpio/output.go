@@ -33,13 +33,42 @@ type outputChip struct {
 }
 
 // RequestOutputs requests lines as outputs that are at their safe level from
-// the first moment on. If one is refused, none stays requested; the error is an
-// *Error. At most 64 lines of one chip.
+// the first moment on. If one is refused, the others are made safe as well and none
+// stays requested; the errors are *Errors, one for each line that is refused. At most
+// 64 lines of one chip.
 func RequestOutputs(configs []OutputConfig) (*Outputs, error) {
 	return requestOutputs(system(), configs)
 }
 
 func requestOutputs(k *kernel, configs []OutputConfig) (*Outputs, error) {
+	o, err := requestTogether(k, configs)
+	if err == nil {
+		return o, nil
+	}
+	if each := safeAlone(k, configs); each != nil {
+		err = each
+	}
+	return nil, err
+}
+
+// safeAlone brings each line that can be had to its safe level and gives it back, most
+// chips keep it: a motor must not run on because another's line is busy. The error
+// names every line that cannot be had.
+func safeAlone(k *kernel, configs []OutputConfig) error {
+	var failed []error
+	for i := range configs {
+		o, err := requestTogether(k, configs[i:i+1])
+		if err == nil {
+			err = o.Close()
+		}
+		if err != nil {
+			failed = append(failed, err)
+		}
+	}
+	return errors.Join(failed...)
+}
+
+func requestTogether(k *kernel, configs []OutputConfig) (*Outputs, error) {
 	o := &Outputs{kernel: k, lines: make([]outputLine, len(configs))}
 	places := make([]place, 0, len(configs))
 	defer func() {
@@ -90,7 +119,7 @@ func (o *Outputs) requestChip(configs []OutputConfig, places []place, first int)
 		return o.refused(configs, places, members, err)
 	}
 	for bit, i := range members {
-		gone := &Error{Verb: "set", Line: configs[i].Line.String(), Cause: ErrGone}
+		gone := &Error{Verb: "set", Line: configs[i].Line.String(), Cause: ErrGone, Hint: "plug its adapter in again, or load its driver, and restart the robot"}
 		o.lines[i] = outputLine{chip: len(o.chips), bit: bit, gone: gone}
 	}
 	o.chips = append(o.chips, outputChip{fd: int(r.Fd), mask: uapi.NewLineBitMask(len(members)), safe: safe})

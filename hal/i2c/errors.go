@@ -60,13 +60,12 @@ func (e *chipError) Error() string {
 // Unwrap gives ErrWrongChip.
 func (e *chipError) Unwrap() error { return ErrWrongChip }
 
-// cure says what an owner can do about a cause.
+// cure says what an owner can do about a cause. That of ErrPermission is the kernel's:
+// it depends on the device.
 func cure(cause error, bus string) string {
 	switch {
 	case errors.Is(cause, ErrAbsent):
 		return "enable it, on a Raspberry Pi: sudo raspi-config nonint do_i2c 0; ls /dev/i2c-* lists the buses"
-	case errors.Is(cause, ErrPermission):
-		return "add the user to the group that owns it, usually: sudo usermod -aG i2c $USER, then log in again"
 	case errors.Is(cause, ErrNotBus):
 		return "name a bus such as /dev/i2c-1 that does plain I2C transfers; i2cdetect -l lists them"
 	case errors.Is(cause, ErrSilent):

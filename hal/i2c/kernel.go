@@ -10,6 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 	"periph.io/x/conn/v3/i2c"
 	"periph.io/x/conn/v3/physic"
+
+	"dancer/hal/permission"
 )
 
 // Requests and flags of linux/i2c-dev.h and linux/i2c.h.
@@ -44,6 +46,7 @@ type transfer struct {
 // kernel is the seam to the system's calls; tests put a small one in its place.
 type kernel struct {
 	open      func(path string) (int, error)
+	cure      func(path string) string // of a bus that may not be opened
 	close     func(fd int) error
 	functions func(fd int) (uint64, error)
 	set       func(fd int, request uint, value int) error
@@ -52,7 +55,9 @@ type kernel struct {
 
 // system is the running kernel.
 func system() *kernel {
+	advice := new(permission.Advice)
 	return &kernel{
+		cure:  func(path string) string { return advice.Cure(path, permission.ReadWrite) },
 		open:  func(path string) (int, error) { return unix.Open(path, unix.O_RDWR|unix.O_CLOEXEC, 0) },
 		close: unix.Close,
 		functions: func(fd int) (uint64, error) {
@@ -96,7 +101,11 @@ func Open(device string) (*Bus, error) { return open(system(), device) }
 func open(k *kernel, device string) (*Bus, error) {
 	fd, err := k.open(device)
 	if err != nil {
-		return nil, failed("open", device, openCause(err))
+		cause := openCause(err)
+		if cause == ErrPermission {
+			return nil, &Error{Verb: "open", Where: device, Cause: cause, Hint: k.cure(device)}
+		}
+		return nil, failed("open", device, cause)
 	}
 	can, err := k.functions(fd)
 	if err != nil || can&functionPlain == 0 {

@@ -21,9 +21,13 @@ type fakeKernel struct {
 	closed    []int
 }
 
+// notInGroup is what package permission says on a Raspberry Pi.
+const notInGroup = "user pi is not in group i2c: sudo usermod -aG i2c pi, then log in again or restart the service"
+
 func (f *fakeKernel) kernel() *kernel {
 	return &kernel{
 		open:      func(string) (int, error) { return 7, f.openError },
+		cure:      func(string) string { return notInGroup },
 		close:     func(fd int) error { f.closed = append(f.closed, fd); return nil },
 		functions: func(int) (uint64, error) { return f.functions, nil },
 		set: func(_ int, request uint, value int) error {
@@ -125,7 +129,7 @@ func TestMessages(t *testing.T) {
 		{"bus missing", fakeKernel{openError: unix.ENOENT}, ErrAbsent,
 			"open /dev/i2c-1: no such I2C bus (enable it, on a Raspberry Pi: sudo raspi-config nonint do_i2c 0; ls /dev/i2c-* lists the buses)"},
 		{"no permission", fakeKernel{openError: unix.EACCES}, ErrPermission,
-			"open /dev/i2c-1: permission denied (add the user to the group that owns it, usually: sudo usermod -aG i2c $USER, then log in again)"},
+			"open /dev/i2c-1: permission denied (" + notInGroup + ")"},
 		{"SMBus alone", fakeKernel{functions: 0x10000}, ErrNotBus,
 			"open /dev/i2c-1: not an I2C bus (name a bus such as /dev/i2c-1 that does plain I2C transfers; i2cdetect -l lists them)"},
 		{"address silent", fakeKernel{functions: functionPlain, answer: fails(unix.EREMOTEIO)}, ErrSilent,

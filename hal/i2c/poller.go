@@ -112,7 +112,8 @@ type retry struct {
 // not exist; the configuration has been checked before.
 func NewPoller(c Config) (*Poller, error) {
 	if c.Open == nil {
-		c.Open = func(bus string) (Wire, error) { return Open(bus) }
+		k := system() // one for all tries: it remembers what it found out
+		c.Open = func(bus string) (Wire, error) { return open(k, bus) }
 	}
 	if c.Report == nil {
 		c.Report = func(int, error) {}

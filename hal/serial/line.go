@@ -58,25 +58,25 @@ type lineCounts struct {
 	_          [9]int32
 }
 
-// LineErrors counts what the UART itself found wrong since it was plugged in: bytes
-// whose stop bit is missing, as a wrong baud rate gives, bytes that fail their parity,
-// breaks, and bytes lost because nobody fetched them. false where the driver does not
-// count (pseudo-terminals, and many USB devices that are no UART). It never blocks and
-// never allocates.
-func (p *Port) LineErrors() (count uint64, ok bool) {
+// LineErrors counts what the UART itself found wrong since it was plugged in. false
+// where the driver does not count (pseudo-terminals, and many USB devices that are no
+// UART). It never blocks and never allocates.
+func (p *Port) LineErrors() (count hal.LineErrors, ok bool) {
 	if p.usable() != nil {
-		return 0, false
+		return hal.LineErrors{}, false
 	}
 	c := &p.counts
 	_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(p.fd), unix.TIOCGICOUNT, uintptr(unsafe.Pointer(c)))
 	if errno != 0 {
-		return 0, false
+		return hal.LineErrors{}, false
 	}
-	return c.sum(), true
+	return c.errors(), true
 }
 
-// sum adds the errors. The kernel's counters wrap around at 32 bits.
-func (c *lineCounts) sum() uint64 {
-	return uint64(uint32(c.framing)) + uint64(uint32(c.parity)) + uint64(uint32(c.breaks)) +
-		uint64(uint32(c.overrun)) + uint64(uint32(c.bufOverrun))
+// errors takes the counters of errors out.
+func (c *lineCounts) errors() hal.LineErrors {
+	return hal.LineErrors{
+		Framing: uint32(c.framing), Parity: uint32(c.parity), Breaks: uint32(c.breaks),
+		Overruns: uint32(c.overrun) + uint32(c.bufOverrun),
+	}
 }

@@ -3,7 +3,6 @@
 package serial
 
 import (
-	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -54,13 +53,16 @@ func TestLineErrors(t *testing.T) {
 	if size := unsafe.Sizeof(lineCounts{}); size != 20*4 {
 		t.Errorf("struct serial_icounter_struct has 80 bytes, not %d", size)
 	}
-	c := lineCounts{framing: 1, overrun: 2, parity: 4, breaks: 8, bufOverrun: -1}
-	if got := c.sum(); got != 15+1<<32-1 {
-		t.Errorf("%d", got)
+	c := lineCounts{framing: -1, overrun: 2, parity: 4, breaks: 8, bufOverrun: 16}
+	if got, want := c.errors(), (hal.LineErrors{Framing: 1<<32 - 1, Parity: 4, Breaks: 8, Overruns: 18}); got != want {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+	if n := (hal.LineErrors{Framing: 3, Parity: 9, Breaks: 8}).Garbling(c.errors()); n != 4 {
+		t.Errorf("%d errors since the counter went round, want 4", n)
 	}
 	p := newWire(t).open()
 	if n, ok := p.LineErrors(); ok {
-		t.Errorf("a pseudo-terminal counts %d errors", n)
+		t.Errorf("a pseudo-terminal counts errors: %+v", n)
 	}
 	if n := testing.AllocsPerRun(50, func() { p.LineErrors() }); n != 0 {
 		t.Errorf("%v allocations", n)
@@ -96,20 +98,21 @@ func TestMessages(t *testing.T) {
 		err  error
 		want string
 	}{
-		{p.openError(unix.EBUSY), "open /dev/ttyUSB0: in use by another process (stop the other program that has it open, such as ModemManager or a terminal)"},
-		{p.openError(unix.EACCES), "open /dev/ttyUSB0: permission denied (add the user to the group that owns it, usually: sudo usermod -aG dialout $USER, then log in again)"},
-		{p.openError(unix.ENOENT), "open /dev/ttyUSB0: no such device ("},
+		{p.openError(unix.EBUSY), busyPort},
+		{p.openError(unix.ENOENT), "open /dev/ttyUSB0: no such device (plug it in, or correct its device"},
 		{p.openError(unix.EINVAL), "open /dev/ttyUSB0: line setting refused: invalid argument (does the device support 1234567 baud?)"},
 		{p.gone, "use /dev/ttyUSB0: device gone (plug it in again: the port is opened again by itself)"},
 	} {
-		if got := test.err.Error(); got != test.want && !(strings.HasSuffix(test.want, "(") && strings.HasPrefix(got, test.want)) {
+		if got := test.err.Error(); got != test.want && (strings.HasSuffix(test.want, ")") || !strings.HasPrefix(got, test.want)) {
 			t.Errorf("%q, want %q", got, test.want)
 		}
 	}
-	w := newWire(t)
-	w.open()
-	_, err := Open(w.name, 0)
-	if !errors.Is(err, ErrBusy) || err.Error() != "open "+w.name+": in use by another process (stop the other program, such as a second dancer)" {
-		t.Error(err)
+	for want, ports := range map[string][]string{
+		"correct its device: this machine has no serial port now":         nil,
+		"correct its device; serial ports here: /dev/ttyAMA0, /dev/ttyS0": {"/dev/ttyAMA0", "/dev/ttyS0"},
+	} {
+		if got := correct(ports); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
 	}
 }

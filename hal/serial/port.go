@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"dancer/hal"
+	"dancer/hal/permission"
 )
 
 // DefaultBaud is the rate of a port that names none, in bit/s.
@@ -25,6 +26,7 @@ type Port struct {
 	device string
 	line   hal.Line
 	counts lineCounts
+	advice permission.Advice
 	fd     int // -1: not open
 	closed bool
 	gone   *Error // prepared, so that the hot path does not allocate
@@ -101,10 +103,10 @@ func (p *Port) open() error {
 // out, flock other copies of this program even as root.
 func (p *Port) prepare(fd int) error {
 	if _, err := unix.IoctlGetTermios(fd, unix.TCGETS); err != nil {
-		return p.fail("open", ErrNotSerial, nil, portsHint())
+		return p.fail("open", ErrNotSerial, nil, correct(List()))
 	}
 	if err := unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		return p.fail("open", ErrBusy, nil, "stop the other program, such as a second dancer")
+		return p.busy()
 	}
 	settings, err := bugst.Open(p.device, modeOf(p.line))
 	if err != nil {
@@ -126,24 +128,28 @@ func (p *Port) openError(err error) error {
 	denied := errors.As(err, &port) && port.Code() == bugst.PermissionDenied
 	switch {
 	case busy || errors.Is(err, unix.EBUSY):
-		return p.fail("open", ErrBusy, nil, "stop the other program that has it open, such as ModemManager or a terminal")
+		return p.busy()
 	case denied || errors.Is(err, unix.EACCES) || errors.Is(err, unix.EPERM):
-		return p.fail("open", ErrPermission, nil, "add the user to the group that owns it, usually: sudo usermod -aG dialout $USER, then log in again")
+		return p.fail("open", ErrPermission, nil, p.advice.Cure(p.device, permission.ReadWrite))
 	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENODEV), errors.Is(err, unix.ENXIO):
-		return p.fail("open", ErrAbsent, nil, portsHint())
+		return p.fail("open", ErrAbsent, nil, "plug it in, or "+correct(List()))
 	case errors.Is(err, unix.EISDIR), errors.Is(err, unix.ENOTTY), errors.Is(err, unix.ENOTDIR):
-		return p.fail("open", ErrNotSerial, nil, portsHint())
+		return p.fail("open", ErrNotSerial, nil, correct(List()))
 	}
 	return p.fail("open", ErrSetting, err, fmt.Sprintf("does the device support %d baud?", p.line.Baud))
 }
 
-// portsHint lists what could be meant.
-func portsHint() string {
-	ports := List()
+// busy is the error of a port that another program has.
+func (p *Port) busy() error {
+	return p.fail("open", ErrBusy, nil, "stop the other program, such as ModemManager, a terminal or a second dancer: sudo fuser -v "+p.device+" says which")
+}
+
+// correct lists what could be meant.
+func correct(ports []string) string {
 	if len(ports) == 0 {
-		return "no serial port exists on this machine"
+		return "correct its device: this machine has no serial port now"
 	}
-	return "serial ports here: " + strings.Join(ports, ", ")
+	return "correct its device; serial ports here: " + strings.Join(ports, ", ")
 }
 
 func (p *Port) fail(verb string, cause, detail error, hint string) error {

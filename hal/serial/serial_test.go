@@ -220,23 +220,6 @@ func TestOpenErrors(t *testing.T) {
 	w.open() // no longer busy
 }
 
-func TestPermissionError(t *testing.T) {
-	if os.Geteuid() == 0 {
-		p := New("/dev/ttyX", 0)
-		if err := p.openError(unix.EACCES); !errors.Is(err, ErrPermission) || !strings.Contains(err.Error(), "dialout") {
-			t.Error(err)
-		}
-		return
-	}
-	file := filepath.Join(t.TempDir(), "file")
-	if err := os.WriteFile(file, nil, 0); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := Open(file, 0); !errors.Is(err, ErrPermission) || !strings.Contains(err.Error(), "dialout") {
-		t.Error(err)
-	}
-}
-
 func TestHangUpAndReopen(t *testing.T) {
 	w := newWire(t)
 	link := filepath.Join(t.TempDir(), "by-id") // as udev gives a stable name

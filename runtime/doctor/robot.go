@@ -43,8 +43,11 @@ func (m *Machine) robotChecks(r *Robot) []check {
 		checks = append(checks, check{id: "robot-watchdog", look: func(context.Context) ([]Finding, error) { return m.lookRobotWatchdog(r.Watchdog) }})
 	}
 	for i := range r.Ports {
-		p := &r.Ports[i]
-		checks = append(checks, check{id: "port-device", look: func(context.Context) ([]Finding, error) { return m.lookPort(p) }})
+		p, without := &r.Ports[i], looseReadings
+		if r.DrivesThrough(i) {
+			without = noStart
+		}
+		checks = append(checks, check{id: "port-device", look: func(context.Context) ([]Finding, error) { return m.lookPort(p, without) }})
 	}
 	checks = append(checks, m.busChecks(r)...)
 	for i := range r.Joysticks {
@@ -68,16 +71,19 @@ func findingOf(f Finding, err error) ([]Finding, error) {
 	return []Finding{f}, nil
 }
 
+// noStart is why a missing output matters: nobody would know it to be safe.
+const noStart = "the robot does not start: its outputs could not be made safe"
+
 // lookPort: the device is there, is a serial port, is the user's, and nobody
-// else's.
-func (m *Machine) lookPort(p *config.Port) ([]Finding, error) {
+// else's. without is what the robot does when it is not.
+func (m *Machine) lookPort(p *config.Port, without string) ([]Finding, error) {
 	const id = "port-device"
 	f := Finding{ID: id, Severity: Fault, Subject: p.Name + " " + p.Device}
 	device := m.resolve(p.Device)
 	info, err := fs.Stat(m.Root, rooted(device))
 	switch {
 	case absent(err):
-		f.Found, f.Why = "is not there", "the robot does not start without it"
+		f.Found, f.Why = "is not there", without
 		f.Cure = "ls -l /dev/serial/by-id/ /dev/tty[ATU]*   # plug it in, or correct ports." + p.Name + ".device"
 		return one(f)
 	case err != nil:
@@ -86,7 +92,7 @@ func (m *Machine) lookPort(p *config.Port) ([]Finding, error) {
 		f.Found, f.Why, f.Cure = "is not a serial port", "the robot does not start", "dancer board   # lists the serial ports of this machine"
 		return one(f)
 	case !m.who.may(info, 6):
-		f.Found, f.Why = fmt.Sprintf("user %s may not use it (%s)", m.who.name, m.describe(info)), "the robot does not start"
+		f.Found, f.Why = fmt.Sprintf("user %s may not use it (%s)", m.who.name, m.describe(info)), without
 		f.Cure = m.groupCure(device, info)
 		return one(f)
 	}
@@ -122,7 +128,7 @@ func (m *Machine) rivals(p *config.Port, device string) []Finding {
 			say(OK, fmt.Sprintf("a robot that runs has it (process %d)", h.pid), "", "")
 			continue
 		}
-		say(Fault, fmt.Sprintf("%s (process %d) has it open", h.name, h.pid), "the robot does not start, or the two take each other's bytes", fmt.Sprintf("sudo kill %d", h.pid))
+		say(Fault, fmt.Sprintf("%s (process %d) has it open", h.name, h.pid), "the robot cannot open it, or the two take each other's bytes", fmt.Sprintf("sudo kill %d", h.pid))
 	}
 	if hidden && len(held) == 0 && m.System.UID != 0 {
 		say(Note, "is there; whether a program of another user has it open, only root may see", "two programs on one port take each other's bytes", "sudo fuser -v "+quote(device))
@@ -130,22 +136,23 @@ func (m *Machine) rivals(p *config.Port, device string) []Finding {
 	return findings
 }
 
-// pin is a GPIO line with what it is for.
+// pin is a GPIO line with what it is for, and what the robot does without it.
 type pin struct {
-	use  string
-	line boards.Line
+	use     string
+	line    boards.Line
+	without string
 }
 
 func pins(r *config.Robot) []pin {
 	var all []pin
 	for i, in := range r.Inputs {
 		if in.HasPin {
-			all = append(all, pin{"signal " + r.Manual.Measured()[i].Name, in.Pin})
+			all = append(all, pin{"signal " + r.Manual.Measured()[i].Name, in.Pin, looseReadings})
 		}
 	}
 	for i, d := range r.Drives {
 		if d.HasPin && d.PWM == 0 { // the pin of a PWM is not asked for as a line
-			all = append(all, pin{"output " + r.Manual.Outputs[i].Name, d.Pin})
+			all = append(all, pin{"output " + r.Manual.Outputs[i].Name, d.Pin, noStart})
 		}
 	}
 	return all
@@ -154,7 +161,7 @@ func pins(r *config.Robot) []pin {
 // lookPin: the line is there, nobody else has it, and the user may use its chip.
 func (m *Machine) lookPin(p pin) ([]Finding, error) {
 	const id = "pin"
-	f := Finding{ID: id, Severity: Fault, Subject: p.use + " " + p.line.Name, Why: "the robot does not start"}
+	f := Finding{ID: id, Severity: Fault, Subject: p.use + " " + p.line.Name, Why: p.without}
 	line, err := m.System.Line(p.line)
 	switch {
 	case errors.Is(err, gpio.ErrPermission):

@@ -202,6 +202,35 @@ func TestRobot(t *testing.T) {
 	}
 }
 
+// TestWhatTheRobotDoesWithout: a device of signals alone does not keep it from starting,
+// one of outputs does, and the doctor says the same as the robot.
+func TestWhatTheRobotDoesWithout(t *testing.T) {
+	m := machines(t)["raspberry-pi-4"]
+	m.System.Line = func(boards.Line) (Line, error) {
+		return Line{}, &gpio.Error{Verb: "request", Line: "GPIO17", Cause: gpio.ErrNoChip}
+	}
+	r := robotOf(t, m.Root, "/dev/ttyACM7")
+	why := func(id, subject string) string {
+		for _, f := range ofID(examine(t, m, r), id) {
+			if strings.HasPrefix(f.Subject, subject) {
+				return f.Why
+			}
+		}
+		return "nothing"
+	}
+	for _, c := range []struct{ id, subject, want string }{
+		{"port-device", "nav", looseReadings}, {"pin", "signal bumper", looseReadings}, {"pin", "output lamp", noStart},
+	} {
+		if got := why(c.id, c.subject); got != c.want {
+			t.Errorf("%s: %s, want %s", c.subject, got, c.want)
+		}
+	}
+	r.Drives[0].HasPin, r.Drives[0].Port = false, 0
+	if got := why("port-device", "nav"); got != noStart {
+		t.Errorf("port that drives an output: %s", got)
+	}
+}
+
 func unreachable(broker string) func(*testing.T, *Machine, *Robot) {
 	return func(_ *testing.T, m *Machine, r *Robot) {
 		r.Conductor.Broker = broker

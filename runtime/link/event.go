@@ -19,7 +19,7 @@ const (
 	EventLease             // Flags LeaseState, Cause Reason
 	EventMode              // Flags Mode, Cause Reason
 	EventOverrun           // Latency how late, Frame overruns so far
-	EventPort              // Index port, Flags PortState; of PortGarbled Value framing errors of the UART, NaN if not counted
+	EventPort              // Index port, Flags PortState; of PortGarbled Value framing errors and breaks of the UART, NaN if not counted
 	EventBrain             // Flags 1 started or 0 ended, Index starts so far, Value exit code (negative: signal), Cause Reason of an end
 	EventAnswer            // answer to a Request: Index RequestKind, Flags 1 done or 0 refused, Frame Sequence, Cause Reason
 	EventLost              // Frame events lost because the ring was full, in all

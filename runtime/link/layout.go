@@ -9,7 +9,7 @@ import (
 
 // Version is the layout version of this package. Both processes are the same
 // binary, so it differs only when a binary was replaced under a running spine.
-const Version = 6
+const Version = 7
 
 // Bounds of a layout. Outputs are bounded by the width of Command.HoldMask.
 const (
@@ -87,7 +87,7 @@ func (l Layout) header(words int) [headerWords]uint64 {
 // Sizes of the parts, in 64-bit words.
 const (
 	slotWords   = 4 // sequence, value, time, tag
-	portWords   = 6 // sequence, frames, bytes, errors, dropped, open
+	portWords   = 8 // sequence, frames, bytes, errors, dropped, flags, two of line errors
 	statusWords = 16
 	lineWords   = 8 // one cache line
 )

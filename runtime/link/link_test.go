@@ -239,7 +239,7 @@ func TestConcurrentReadersSeeWholeRecords(t *testing.T) {
 		for i := range uint64(rounds) {
 			f := float64(i)
 			s.StoreSignal(0, f, time.Duration(i), hal.Valid)
-			s.StorePort(0, Port{Frames: i, Bytes: i, Errors: i, Dropped: i})
+			s.StorePort(0, Port{Frames: i, Bytes: i, Errors: i, Dropped: i, Line: hal.LineErrors{Framing: uint32(i), Overruns: uint32(i)}})
 			s.StoreStatus(&Status{Epoch: i, BrainStarts: i, Cycles: i, Overruns: i, Discarded: i})
 			brain.PostCommand(&Command{Decision: i, Epoch: i, Values: []float64{f, f}, HoldMask: 3, Hold: []float64{f, f}})
 		}
@@ -255,7 +255,7 @@ func TestConcurrentReadersSeeWholeRecords(t *testing.T) {
 			if v, at, ok := brain.LoadSignal(0); ok == hal.Valid && v != float64(at) {
 				t.Errorf("torn signal %v %d", v, at)
 			}
-			if p, ok := brain.LoadPort(0); ok && (p.Frames != p.Dropped || p.Bytes != p.Errors || p.Frames != p.Bytes) {
+			if p, ok := brain.LoadPort(0); ok && (p.Frames != p.Dropped || p.Bytes != p.Errors || p.Frames != p.Bytes || p.Line.Framing != uint32(p.Frames) || p.Line.Overruns != uint32(p.Frames)) {
 				t.Errorf("torn port %+v", p)
 			}
 			if st, ok := brain.LoadStatus(); ok && (st.Epoch != st.Discarded || st.Cycles != st.BrainStarts || st.Epoch != st.Cycles) {

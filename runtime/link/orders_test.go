@@ -79,11 +79,11 @@ func slots() []slot {
 		},
 		{
 			"port", portWords,
-			func(s *Segment, i uint64) { s.StorePort(0, Port{i, i, i, i, i&1 != 0}) },
+			func(s *Segment, i uint64) { s.StorePort(0, portOf(i)) },
 			func(s *Segment) (uint64, bool, bool) {
 				p, ok := s.LoadPort(0)
 				i := p.Frames
-				return i, p == Port{i, i, i, i, i&1 != 0}, ok
+				return i, p == portOf(i), ok
 			},
 		},
 		{
@@ -97,9 +97,14 @@ func slots() []slot {
 	}
 }
 
+func portOf(i uint64) Port {
+	n := uint32(i)
+	return Port{Frames: i, Bytes: i, Errors: i, Dropped: i, Open: i&1 != 0, Line: hal.LineErrors{Framing: n, Parity: n, Breaks: n, Overruns: n}, Counted: i&1 != 0}
+}
+
 func statusOf(i uint64) Status {
 	d := time.Duration(i)
-	return Status{Mode: Mode(i), Lease: LeaseState(i), Epoch: i, BrainStarts: i, SpineStart: d, Now: d, Cycles: i, Overruns: i, Discarded: i, LatencyLast: d, LatencyMax: d, Deaths: i, Strikes: uint32(i), LastExit: int32(i), LastDeath: Reason(i)}
+	return Status{Mode: Mode(i), Lease: LeaseState(i), Epoch: i, BrainStarts: i, SpineStart: d, Now: d, Cycles: i, Overruns: i, Discarded: i, LatencyLast: d, LatencyMax: d, EdgesLost: i, Deaths: i, Strikes: uint32(i), LastExit: int32(i), LastDeath: Reason(i)}
 }
 
 // seqlock: a reader of a slot is never given a record that was not written, one

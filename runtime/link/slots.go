@@ -122,6 +122,11 @@ type Port struct {
 	Errors  uint64 // frames or bytes that could not be used
 	Dropped uint64 // readings or writes given up because something was full
 	Open    bool   // the device is there
+
+	// Line is what the UART counted, as of the last look at the port, which is every
+	// few seconds. Only where Counted: not every driver does.
+	Line    hal.LineErrors
+	Counted bool
 }
 
 // StorePort publishes the counters of port i (spine).
@@ -133,7 +138,9 @@ func (s *Segment) StorePort(i int, p Port) {
 	w[2].Store(p.Bytes)
 	w[3].Store(p.Errors)
 	w[4].Store(p.Dropped)
-	w[5].Store(flag(p.Open, 1))
+	w[5].Store(flag(p.Open, 1) | flag(p.Counted, 2))
+	w[6].Store(uint64(p.Line.Framing) | uint64(p.Line.Parity)<<32)
+	w[7].Store(uint64(p.Line.Breaks) | uint64(p.Line.Overruns)<<32)
 	w[0].Store(seq + 1)
 }
 
@@ -145,7 +152,11 @@ func (s *Segment) LoadPort(i int) (Port, bool) {
 		if seq&1 != 0 {
 			continue
 		}
-		p := Port{w[1].Load(), w[2].Load(), w[3].Load(), w[4].Load(), w[5].Load() != 0}
+		flags, a, b := w[5].Load(), w[6].Load(), w[7].Load()
+		p := Port{
+			Frames: w[1].Load(), Bytes: w[2].Load(), Errors: w[3].Load(), Dropped: w[4].Load(), Open: flags&1 != 0, Counted: flags&2 != 0,
+			Line: hal.LineErrors{Framing: uint32(a), Parity: uint32(a >> 32), Breaks: uint32(b), Overruns: uint32(b >> 32)},
+		}
 		if w[0].Load() == seq {
 			return p, true
 		}

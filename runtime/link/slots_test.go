@@ -38,14 +38,15 @@ func TestSlotsRoundTrip(t *testing.T) {
 	s := newSegment(t)
 	s.StoreSignal(2, 1.5, 7*time.Second, hal.Valid)
 	s.StoreOutput(1, 0.25, 3*time.Second, WhoReflex, 69)
-	s.StorePort(1, Port{Frames: 1, Bytes: 2, Errors: 3, Dropped: 4, Open: true})
+	port := Port{Frames: 1, Bytes: 2, Errors: 3, Dropped: 4, Open: true, Line: hal.LineErrors{Framing: 1<<32 - 1, Parity: 6, Breaks: 7, Overruns: 8}, Counted: true}
+	s.StorePort(1, port)
 	if v, at, ok := s.LoadSignal(2); v != 1.5 || at != 7*time.Second || ok != hal.Valid {
 		t.Errorf("signal: %v %v %v", v, at, ok)
 	}
 	if v, at, who, rule := s.LoadOutput(1); v != 0.25 || at != 3*time.Second || who != WhoReflex || rule != 69 {
 		t.Errorf("output: %v %v %v %d", v, at, who, rule)
 	}
-	if p, ok := s.LoadPort(1); !ok || p != (Port{1, 2, 3, 4, true}) {
+	if p, ok := s.LoadPort(1); !ok || p != port {
 		t.Errorf("port: %+v %v", p, ok)
 	}
 	if p, ok := s.LoadPort(0); !ok || p != (Port{}) {

@@ -187,3 +187,18 @@ func TestBusSignals(t *testing.T) {
 		t.Errorf("the segment has %d ports", layout.Ports)
 	}
 }
+
+// TestBusNotThere: with the running kernel, which has no such bus: the robot runs, and the
+// log says what to do.
+func TestBusNotThere(t *testing.T) {
+	g, _, _ := busRig(t)
+	how := defaultOpeners()
+	g.cfg.openers = &how
+	g.run()
+	const message = `msg="i2c does not answer: its signals are invalid" device=/dev/i2c-test-2 error="open /dev/i2c-test-2: no such I2C bus (enable it, on a Raspberry Pi: sudo raspi-config nonint do_i2c 0; ls /dev/i2c-* lists the buses)"`
+	g.until("it is told", func() bool { return strings.Contains(g.log.String(), message) })
+	g.end()
+	if g.err != nil || strings.Count(g.log.String(), message) != 1 {
+		t.Errorf("%v, log %s", g.err, g.log.String())
+	}
+}

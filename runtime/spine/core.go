@@ -203,6 +203,15 @@ func (c *core) invalidate(signal int, now time.Duration) {
 	}
 }
 
+// giveUp ends the wait for a signal that nothing can bring: it is invalid until there
+// is a reading.
+func (c *core) giveUp(signal int, now time.Duration) {
+	before := c.table.Validity(signal)
+	c.table.Set(hal.Reading{Signal: signal, Value: math.NaN(), At: now})
+	c.table.Invalidate(signal, hal.Stale)
+	c.publish(signal, before, now)
+}
+
 // expired is called by tick for a signal that became stale or stuck.
 func (c *core) expired(signal int) {
 	before := hal.Valid

@@ -1,6 +1,7 @@
 package spine
 
 import (
+	"fmt"
 	"time"
 
 	"dancer/hal"
@@ -30,6 +31,7 @@ type input struct {
 	feed    feed
 	signals []int
 	open    bool
+	refused error // at the start
 }
 
 // openFeeds makes the feeds of a robot, in the order of config.Robot.Sources behind its
@@ -48,7 +50,11 @@ func (h *hardware) openFeeds(cfg *Config, open openers) error {
 			return in.Control != nil && in.Control.Joystick == i
 		})}
 		if !h.robot.Board.Simulated {
-			in.open = in.feed.Reopen() == nil // else the opener tries, and says why not
+			in.refused = in.feed.Reopen() // then the opener tries
+			in.open = in.refused == nil
+		}
+		if in.refused != nil {
+			h.absent = append(h.absent, fmt.Errorf("open joystick %s: %w", h.robot.Joysticks[i].Name, in.refused))
 		}
 		h.feeds = append(h.feeds, in)
 	}

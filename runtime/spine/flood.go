@@ -100,10 +100,10 @@ func (l *loop) tookPort(i int, begin time.Duration) {
 func (l *loop) tookInput(i int, begin time.Duration) {
 	now := l.clock.now()
 	l.turnFlood(now)
-	s := &l.flood.inputs[i]
-	if l.flood.take(s, now-begin) && !s.muted {
+	s, in := &l.flood.inputs[i], &l.hardware.inputs[i]
+	if l.flood.take(s, now-begin) && in.open && !s.muted {
 		s.muted, l.flood.muted = true, true
-		l.poller.forget(l.hardware.inputs[i].Fd())
+		l.poller.forget(in.line.Fd())
 	}
 }
 
@@ -141,8 +141,8 @@ func (l *loop) unmute() {
 		l.hardware.watchWriting(i)
 	}
 	for i := range l.flood.inputs {
-		if l.flood.inputs[i].muted {
-			_ = l.poller.watch(l.hardware.inputs[i].Fd(), tokenInput+i)
+		if in := &l.hardware.inputs[i]; l.flood.inputs[i].muted && in.open {
+			_ = l.poller.watch(in.line.Fd(), tokenInput+i)
 		}
 	}
 	for i := range l.flood.feeds {

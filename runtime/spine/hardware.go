@@ -3,9 +3,8 @@ package spine
 import (
 	"errors"
 	"fmt"
-	"time"
+	"strings"
 
-	"dancer/hal"
 	"dancer/hal/evdev"
 	"dancer/hal/gpio"
 	"dancer/hal/i2c"
@@ -21,7 +20,7 @@ type hardware struct {
 	dry    bool // nothing is ever written
 	ports  []port
 	feeds  []input
-	inputs []*gpio.Input
+	inputs []lineInput
 	buses  []bus
 	lines  *gpio.Outputs
 	pulses pulses
@@ -29,7 +28,7 @@ type hardware struct {
 	board  *sim.Board
 	buffer []byte // one line
 	poller *poller
-	absent []error // ports that the robot starts without
+	absent []error // what the robot starts without
 }
 
 // wire is where one output goes.
@@ -51,6 +50,7 @@ type openers struct {
 	pulses   func(configs []gpio.PWMConfig) (pulses, error)
 	bus      func(device string) (i2c.Wire, error) // nil: the kernel's
 	joystick func(c evdev.Config) feed             // not opened yet; nil: evdev.New
+	line     func(c gpio.InputConfig) line         // not requested yet; nil: gpio.NewInput
 }
 
 func defaultOpeners() openers {
@@ -86,7 +86,7 @@ func (h *hardware) open(cfg *Config, open openers) error {
 	if err := errors.Join(h.openLines(), h.openPulses(open), h.openPorts(open)); err != nil {
 		return err
 	}
-	return errors.Join(h.openInputs(), h.openFeeds(cfg, open))
+	return errors.Join(h.openInputs(open), h.openFeeds(cfg, open))
 }
 
 func (h *hardware) openBoard(cfg *Config) error {
@@ -118,7 +118,7 @@ func (h *hardware) openLines() error {
 	}
 	lines, err := gpio.RequestOutputs(configs)
 	if err != nil {
-		return fmt.Errorf("open outputs: %w", err)
+		return h.outputError(err)
 	}
 	h.lines = lines
 	return nil
@@ -133,7 +133,7 @@ func (h *hardware) openPorts(open openers) error {
 	var errs []error
 	for i := range h.robot.Ports {
 		if err := h.openPort(i, open); err != nil {
-			errs = append(errs, fmt.Errorf("open port %s: %w", h.robot.Ports[i].Name, err))
+			errs = append(errs, fmt.Errorf("open port %s%s: %w", h.robot.Ports[i].Name, h.drivenThrough(i), err))
 		}
 	}
 	return errors.Join(errs...)
@@ -156,6 +156,7 @@ func (h *hardware) openPort(i int, open openers) error {
 		return err // p.stream stays nil: an interface that holds a nil port would not be
 	}
 	if err != nil {
+		p.refused = err
 		h.absent = append(h.absent, fmt.Errorf("open port %s: %w", settings.Name, err))
 		stream = open.later(settings)
 	}
@@ -165,6 +166,21 @@ func (h *hardware) openPort(i int, open openers) error {
 	}
 	p.stream.Reserve(len(p.outputs) + 1) // the last one is the device's own
 	return errors.Join(p.prepareDevice(line.Stop), p.sendSafe(h))
+}
+
+// drivenThrough names the outputs that go through a port, for the error that nobody
+// would know them to be safe.
+func (h *hardware) drivenThrough(i int) string {
+	var names []string
+	for o := range h.robot.Drives {
+		if d := &h.robot.Drives[o]; !d.HasPin && d.Port == i {
+			names = append(names, h.robot.Manual.Outputs[o].Name)
+		}
+	}
+	if names == nil {
+		return ""
+	}
+	return ", which drives " + strings.Join(names, ", ")
 }
 
 // driveThrough takes the outputs that go through a port.
@@ -190,33 +206,6 @@ func (p *port) sendSafe(h *hardware) error {
 		}
 	}
 	return nil
-}
-
-func (h *hardware) openInputs() error {
-	var configs []gpio.InputConfig
-	for i := range h.robot.Inputs {
-		in := &h.robot.Inputs[i]
-		if !in.HasPin {
-			continue
-		}
-		configs = append(configs, gpio.InputConfig{
-			Line: gpioLine(in.Pin.Name, in.Pin.Chip, in.Pin.Offset, in.Pin.LineName), Signal: i,
-			Pull: pulls[in.Pull], ActiveLow: !in.ActiveHigh, Debounce: h.robot.Manual.Signals[i].Debounce,
-		})
-	}
-	if len(configs) == 0 {
-		return nil
-	}
-	inputs, err := gpio.RequestInputs(configs)
-	if err != nil {
-		return fmt.Errorf("open inputs: %w", err)
-	}
-	h.inputs = inputs
-	return nil
-}
-
-var pulls = map[config.Pull]gpio.Pull{
-	config.PullNone: gpio.PullDefault, config.PullUp: gpio.PullUp, config.PullDown: gpio.PullDown, config.PullOff: gpio.PullOff,
 }
 
 // write drives one output (driver). What the device cannot take waits in the
@@ -292,8 +281,8 @@ func (h *hardware) halt() error {
 // close gives every device back.
 func (h *hardware) close() error {
 	errs := []error{h.closeBuses()}
-	for _, in := range h.inputs {
-		errs = append(errs, in.Close())
+	for i := range h.inputs {
+		errs = append(errs, h.inputs[i].line.Close())
 	}
 	if h.lines != nil {
 		errs = append(errs, h.lines.Close())
@@ -313,16 +302,4 @@ func (h *hardware) close() error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// levels takes the first reading of every GPIO input.
-func (h *hardware) levels(now time.Duration, take func(hal.Reading)) error {
-	for _, in := range h.inputs {
-		r, err := in.Level(now)
-		if err != nil {
-			return fmt.Errorf("read inputs: %w", err)
-		}
-		take(r)
-	}
-	return nil
 }

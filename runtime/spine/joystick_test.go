@@ -180,6 +180,10 @@ func TestStartWithoutJoystick(t *testing.T) {
 	g.until("it is told", func() bool {
 		return strings.Contains(g.log.String(), "port=pad") && strings.Contains(g.log.String(), "state=gone")
 	})
+	const message = `error="open joystick pad: open /dev/null: no such input device (plug it in, or correct its device: ls -l /dev/input/by-id/)"`
+	if log := g.log.String(); strings.Count(log, message) != 1 {
+		t.Errorf("the log lacks %s\n%s", message, log)
+	}
 	pad.mutex.Lock()
 	pad.absent = false
 	pad.mutex.Unlock()

@@ -221,6 +221,8 @@ func (k *keeper) say(n *note) {
 		k.log.Warn("latch", "reflex", k.robot.Manual.Rules[e.Index].Name, "state", latchWord(e.Flags))
 	case link.EventPort:
 		k.sayPort(e)
+	case link.EventSignal:
+		k.sayLine(e)
 	case link.EventOutput:
 		k.sayDriven(e)
 	case link.EventEdges:
@@ -246,15 +248,39 @@ func (k *keeper) sayPort(e *link.Event) {
 	name, device := k.robot.Source(i)
 	args := []any{"port", name, "device", device, "state", link.PortState(e.Flags).String()}
 	switch link.PortState(e.Flags) {
+	case link.PortGone:
+		args = append(args, "why", k.whyGone(i))
 	case link.PortGarbled:
 		args = append(args, "why", fmt.Sprintf("no good frame in %v at %d baud: is the baud rate right?", lookEvery, k.robot.Ports[i].Baud)) // a serial port: no other is looked at
 		if e.Value >= 0 {
 			args = append(args, "framing_errors", uint64(e.Value))
 		}
+		args = append(args, "cure", "write its device's rate as ports."+name+".baud")
 	case link.PortStuck:
 		args = append(args, "why", "it took nothing of what was written to it: is the device alive, and its cable whole?")
 	}
 	k.log.Warn("port", args...)
+}
+
+// whyGone says what a source that is gone means, and what brings it back.
+func (k *keeper) whyGone(source int) string {
+	bus := source - len(k.robot.Ports)
+	switch {
+	case bus < 0:
+		return "unplugged, or not there yet: its signals are invalid, and it is opened again by itself when it is plugged in"
+	case bus < len(k.robot.Buses):
+		return "a transfer does not return: its signals are invalid until it does; when it never does, cut the sensors' power for a second"
+	}
+	return "unplugged, or not there yet: its signals are invalid, and it is looked for by itself"
+}
+
+// sayLine says that the chip of a GPIO input went away, or that its line is read again.
+func (k *keeper) sayLine(e *link.Event) {
+	args := []any{"signal", k.robot.Manual.Signals[e.Index].Name, "pin", k.robot.Inputs[e.Index].Pin.Name, "state", link.PortState(e.Flags).String()}
+	if link.PortState(e.Flags) == link.PortGone {
+		args = append(args, "why", "its GPIO chip went away: the signal is invalid, and the chip is looked for by its label until it is back")
+	}
+	k.log.Warn("line", args...)
 }
 
 func latchWord(flags uint8) string {

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"dancer/hal"
-	"dancer/hal/gpio"
 	"dancer/hal/i2c"
 	"dancer/runtime/link"
 )
@@ -73,6 +72,7 @@ type loop struct {
 
 	busFrame i2c.Frame
 	busDue   time.Duration // when to look whether a transfer hangs
+	lineDue  time.Duration // when GPIO lines that are not there are given up
 }
 
 // begin registers everything and takes the first readings. Outputs are safe
@@ -85,9 +85,7 @@ func (l *loop) begin(latches []int, told []link.Restart) error {
 	for _, why := range told {
 		l.core.tell(&link.Event{Kind: link.EventRestart, Flags: uint8(why), At: now, Cause: -1})
 	}
-	if err := l.hardware.levels(now, l.takeSim); err != nil {
-		return err
-	}
+	l.hardware.levels(now, l.takeSim)
 	l.core.frame(now, now, 0)
 	if err := l.register(); err != nil {
 		return err
@@ -96,6 +94,7 @@ func (l *loop) begin(latches []int, told []link.Restart) error {
 		l.beginPort(i, now)
 	}
 	l.beginFeeds(now)
+	l.beginLines(now)
 	return nil
 }
 
@@ -129,9 +128,11 @@ func (l *loop) register() error {
 			}
 		}
 	}
-	for i, in := range l.hardware.inputs {
-		if err := l.poller.watch(in.Fd(), tokenInput+i); err != nil {
-			return err
+	for i := range l.hardware.inputs {
+		if in := &l.hardware.inputs[i]; in.open {
+			if err := l.poller.watch(in.line.Fd(), tokenInput+i); err != nil {
+				return err
+			}
 		}
 	}
 	if err := l.registerBuses(); err != nil {
@@ -191,7 +192,7 @@ func (l *loop) publish() {
 }
 
 func (l *loop) nextDeadline() time.Duration {
-	due := min(l.core.deadline(), l.heart.next, l.portsDue(), l.busDue)
+	due := min(l.core.deadline(), l.heart.next, l.portsDue(), l.busDue, l.lineDue)
 	if b := l.hardware.board; b != nil {
 		due = min(due, b.Due())
 	}
@@ -218,6 +219,9 @@ func (l *loop) due(now time.Duration) {
 	l.lookAtPorts(now)
 	if now >= l.busDue {
 		l.lookAtBuses(now)
+	}
+	if now >= l.lineDue {
+		l.giveUpLines(now)
 	}
 	if l.brainMuted && now >= l.wakesFrom+wakeWindow {
 		l.brainMuted = false
@@ -342,6 +346,7 @@ func (l *loop) storePort(i int) {
 	if p.stream != nil {
 		s.Dropped += p.stream.Replaced()
 	}
+	s.Line, s.Counted = p.watch.line, p.watch.counted
 	l.core.segment.StorePort(i, s)
 }
 
@@ -392,19 +397,21 @@ func (l *loop) tellPort(i int, now time.Duration, state link.PortState) {
 // readInput takes the edges of one GPIO line, each a frame with the kernel's
 // time stamp.
 func (l *loop) readInput(i int, now time.Duration) {
-	in := l.hardware.inputs[i]
-	n, err := in.Read(l.edges[:])
-	if err != nil {
-		l.poller.forget(in.Fd())
-		l.core.invalidate(in.Signal(), now)
+	in := &l.hardware.inputs[i]
+	if !in.open {
 		return
 	}
-	l.tellLost(in, now)
+	n, err := in.line.Read(l.edges[:])
+	if err != nil {
+		l.lineGone(i, now)
+		return
+	}
+	l.tellLost(in.line, now)
 	l.takeEdges(l.edges[:n], now)
 }
 
 // tellLost tells of edges of a line that the kernel had no room for.
-func (l *loop) tellLost(in *gpio.Input, now time.Duration) {
+func (l *loop) tellLost(in line, now time.Duration) {
 	more := in.TakeLost()
 	if more == 0 {
 		return
@@ -489,6 +496,11 @@ func (l *loop) lookAtInbox(now time.Duration) {
 	for i := range l.hardware.feeds {
 		if l.opener.take(len(l.hardware.ports) + i) {
 			l.feedBack(i, now)
+		}
+	}
+	for i := range l.hardware.inputs {
+		if l.opener.take(l.openerOf(i)) {
+			l.lineBack(i, now)
 		}
 	}
 }

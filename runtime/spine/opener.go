@@ -28,37 +28,65 @@ type opener struct {
 type reopener interface{ Reopen() error }
 
 type lostPort struct {
+	kind   string // "port" or, of a GPIO line, "signal"
 	name   string
-	device []byte // with a zero at its end
+	device []byte // with a zero at its end; nil: it looks by itself
 	stream reopener
 	wanted atomic.Bool // from the loop: open it again
 	opened atomic.Bool // to the loop: it is open
 
-	trying bool // the rest is the opener's own
-	tries  int
-	next   time.Time
-	told   string
+	trying   bool // the rest is the opener's own
+	tries    int
+	refusals int // in a row that left garbage behind, while the device was there
+	next     time.Time
+	refused  error // the newest
+	told     string
 }
+
+// refusal is how a device that is there and does not open is tried again: soon, because
+// udev gives it to its group a moment after it appears; then rarely, because an error
+// that is made anew each time is garbage that nobody collects.
+var refusal = serial.Backoff{Max: 10 * time.Second}
 
 func newOpener(r *config.Robot, h *hardware, wakeLoop func(), log *slog.Logger) (*opener, error) {
 	wake, err := link.NewPolledWake()
 	if err != nil {
 		return nil, err
 	}
-	o := &opener{wake: wake, wakeLoop: wakeLoop, log: log, ports: make([]lostPort, len(h.ports)+len(h.feeds))}
+	o := &opener{wake: wake, wakeLoop: wakeLoop, log: log, ports: make([]lostPort, len(h.ports)+len(h.feeds)+len(h.inputs))}
 	for i := range h.ports {
-		o.ports[i].name = r.Ports[i].Name
+		o.ports[i].kind, o.ports[i].name = "port", r.Ports[i].Name
 		o.ports[i].device = append([]byte(r.Ports[i].Device), 0)
 		o.ports[i].stream = h.ports[i].stream
+		o.ports[i].tell(h.ports[i].refused)
 	}
 	for i := range h.feeds {
 		p := &o.ports[len(h.ports)+i]
-		p.name, p.stream, p.device = r.Sources()[h.source(i)], h.feeds[i].feed, []byte("/dev/input\x00") // looked for by its name
+		p.kind, p.name, p.stream, p.device = "port", r.Sources()[h.source(i)], h.feeds[i].feed, []byte("/dev/input\x00") // looked for by its name
+		p.tell(h.feeds[i].refused)
 		if i < len(r.Joysticks) && r.Joysticks[i].Device != "" {
 			p.device = append([]byte(r.Joysticks[i].Device), 0)
 		}
 	}
+	for i := range h.inputs {
+		p, in := &o.ports[len(h.ports)+len(h.feeds)+i], &h.inputs[i]
+		p.kind, p.name, p.stream = "signal", r.Manual.Signals[in.line.Signal()].Name, in.line
+		p.tell(in.refused)
+	}
 	return o, nil
+}
+
+// tell remembers an error and says whether it is another one than the last.
+func (p *lostPort) tell(err error) bool {
+	if err == nil || err == p.refused {
+		return false
+	}
+	p.refused = err
+	if text := err.Error(); text != p.told {
+		p.told = text
+		return true
+	}
+	return false
 }
 
 // want asks for a port (loop).
@@ -98,7 +126,7 @@ func (o *opener) nap(now time.Time) time.Duration {
 
 func (o *opener) try(p *lostPort, now time.Time) {
 	if p.wanted.Swap(false) {
-		p.trying, p.tries, p.told = true, 0, ""
+		p.trying, p.tries, p.refusals = true, 0, 0
 		p.next = now.Add(o.backoff.Wait(0))
 	}
 	if !p.trying || now.Before(p.next) {
@@ -106,17 +134,21 @@ func (o *opener) try(p *lostPort, now time.Time) {
 	}
 	p.tries++
 	p.next = now.Add(o.backoff.Wait(p.tries))
-	if !p.exists() {
+	if p.device != nil && !p.exists() {
+		p.refusals = 0
 		return
 	}
 	if err := p.stream.Reopen(); err != nil {
-		if text := err.Error(); text != p.told {
-			p.told = text
-			o.log.Warn("port does not open again", "port", p.name, "error", err)
+		if err != p.refused { // made anew, not prepared
+			p.next = now.Add(refusal.Wait(p.refusals))
+			p.refusals++
+		}
+		if p.tell(err) {
+			o.log.Warn(p.kind+" does not open again", p.kind, p.name, "error", err)
 		}
 		return
 	}
-	p.trying = false
+	p.trying, p.refused, p.told = false, nil, ""
 	p.opened.Store(true)
 	o.wakeLoop()
 }

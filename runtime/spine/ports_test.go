@@ -232,7 +232,7 @@ func TestWrongBaud(t *testing.T) {
 	g.run()
 	const message = `port=pilot device=`
 	g.until("it is told", func() bool {
-		return strings.Contains(g.log.String(), `state=garbled why="no good frame in 3s at 115200 baud: is the baud rate right?"`)
+		return strings.Contains(g.log.String(), `state=garbled why="no good frame in 3s at 115200 baud: is the baud rate right?" cure="write its device's rate as ports.pilot.baud"`)
 	})
 	if log := g.log.String(); !strings.Contains(log, message) || strings.Contains(log, "framing_errors") { // a pseudo-terminal counts none
 		t.Errorf("log %s", log)
@@ -304,7 +304,7 @@ func TestUnpluggedSensorIsWaitedFor(t *testing.T) {
 	g.wiredWith(laser.name, pilot.name, radio.name)
 	g.run()
 	want := fmt.Sprintf(`error="open port scan: open %s: no such device (`, laser.name)
-	if log := g.log.String(); !strings.Contains(log, "the robot starts without a port: its signals are invalid until it comes") || !strings.Contains(log, want) {
+	if log := g.log.String(); !strings.Contains(log, "the robot starts without this: its signals are invalid until it comes") || !strings.Contains(log, want) {
 		t.Errorf("log %s", log)
 	}
 	g.status("reflexes=near") // not seen within stale_after: the unsafe side
@@ -337,6 +337,32 @@ func TestBusySensorIsWaitedFor(t *testing.T) {
 	g.until("it is opened", func() bool { return strings.Contains(g.log.String(), "state=back") })
 }
 
+// TestDeniedSensorIsWaitedFor: until somebody gives the robot the right to open it. That a
+// real port denies it is tried in hal/serial: here the test may be root.
+func TestDeniedSensorIsWaitedFor(t *testing.T) {
+	g := newRig(t, "")
+	laser, pilot, radio := newInstrument(t), newInstrument(t), newInstrument(t)
+	for _, d := range []*instrument{laser, pilot, radio} {
+		d.plug(true)
+	}
+	how := defaultOpeners()
+	open := how.port
+	how.port = func(p *portConfig) (stream, error) {
+		if p.Name == "pilot" {
+			return nil, &serial.Error{Verb: "open", Device: p.Device, Cause: serial.ErrPermission, Hint: "the cure"}
+		}
+		return open(p)
+	}
+	g.cfg.openers = &how
+	g.wiredWith(laser.name, pilot.name, radio.name)
+	g.run()
+	want := fmt.Sprintf(`error="open port pilot: open %s: permission denied (the cure)"`, pilot.name)
+	if log := g.log.String(); strings.Count(log, want) != 1 {
+		t.Errorf("the log lacks %s\n%s", want, log)
+	}
+	g.until("it is opened", func() bool { return strings.Contains(g.log.String(), "port=pilot device="+pilot.name+" state=back") })
+}
+
 // TestDryRunStartsSensors: nothing is driven, and the laser turns all the same.
 func TestDryRunStartsSensors(t *testing.T) {
 	g := newRig(t, "")
@@ -363,8 +389,9 @@ func TestUnpluggedControllerRefusesToStart(t *testing.T) {
 	text := insertAfter(insertAfter(wiredRobot(g.device), "ports:\n", far), "outputs:\n", "  lamp: {port: far, format: \"L {value}\\n\", range: [0, 1], safe: 0}\n")
 	g.cfg.Robot = loadRobot(t, text, testManual)
 	_, err := Run(context.Background(), g.cfg)
-	if err == nil || !strings.Contains(err.Error(), "open port far") {
-		t.Errorf("error %v", err)
+	want := "open port far, which drives lamp: open " + g.device + "-unplugged: no such device (plug it in, or correct its device"
+	if err == nil || !strings.HasPrefix(err.Error(), want) {
+		t.Errorf("error %v, want %s", err, want)
 	}
 	g.drives("0", "1")
 }

@@ -5,6 +5,7 @@ import (
 	"math"
 	"time"
 
+	"dancer/hal"
 	"dancer/hal/serial"
 	"dancer/runtime/link"
 )
@@ -26,7 +27,7 @@ const writeBytes = 512
 // lineCounter is what a stream can do that counts (hal/serial's Port does).
 type lineCounter interface {
 	Written() uint64
-	LineErrors() (uint64, bool)
+	LineErrors() (hal.LineErrors, bool)
 }
 
 // portWatch is what the loop remembers of one port.
@@ -38,7 +39,8 @@ type portWatch struct {
 	lookAt   time.Duration // when its frames are looked at
 	frames   uint64        // then
 	bytes    uint64
-	errors   uint64
+	line     hal.LineErrors // then, where counted
+	counted  bool
 	garbled  bool
 }
 
@@ -64,7 +66,7 @@ func (w *portWatch) begin(p *port, now time.Duration) {
 func (w *portWatch) mark(p *port, now time.Duration) {
 	c := p.framer.Counters()
 	w.lookAt, w.frames, w.bytes = now+lookEvery, c.Frames, c.Bytes
-	w.errors, _ = w.counter.LineErrors()
+	w.line, w.counted = w.counter.LineErrors()
 }
 
 // end stops watching a port that is gone.
@@ -141,14 +143,16 @@ func (l *loop) lookAtFrames(i int, now time.Duration) {
 		l.tellGarbled(i, now)
 	}
 	w.mark(p, now)
+	l.storePort(i)
 }
 
-// tellGarbled tells of it with the framing errors of the UART, as they are since the
-// last look; NaN where its driver does not count.
+// tellGarbled tells of it with the framing errors and breaks that the UART has counted
+// since the last look; NaN where its driver does not count.
 func (l *loop) tellGarbled(i int, now time.Duration) {
 	e := link.Event{Kind: link.EventPort, Index: int32(i), Flags: uint8(link.PortGarbled), At: now, Cause: -1, Value: math.NaN()}
-	if n, ok := l.hardware.ports[i].watch.counter.LineErrors(); ok {
-		e.Value = float64(n - l.hardware.ports[i].watch.errors)
+	w := &l.hardware.ports[i].watch
+	if line, ok := w.counter.LineErrors(); ok && w.counted {
+		e.Value = float64(line.Garbling(w.line))
 	}
 	l.storePort(i)
 	l.core.tell(&e)

@@ -76,7 +76,7 @@ func (h *hardware) openPulses(open openers) error {
 	}
 	p, err := open.pulses(configs)
 	if err != nil {
-		return fmt.Errorf("open outputs: %w", err)
+		return h.outputError(err)
 	}
 	h.pulses = p
 	return nil

@@ -191,7 +191,7 @@ func (r *running) openDevices() (err error) {
 	}
 	r.opened(r.hardware.close)
 	for _, err := range r.hardware.absent {
-		r.cfg.Log.Warn("the robot starts without a port: its signals are invalid until it comes", "error", err)
+		r.cfg.Log.Warn("the robot starts without this: its signals are invalid until it comes", "error", err)
 	}
 	return nil
 }

@@ -37,6 +37,7 @@ type port struct {
 	writing bool   // epoll also tells when it is writable
 	start   []byte // what its device has to be told before it sends
 	watch   portWatch
+	refused error // at the start
 }
 
 // newFramer makes the framer of a port for the signals that come from it.
