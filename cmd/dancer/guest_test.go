@@ -88,7 +88,7 @@ func bootGuest(t *testing.T, c guest.Config) *guest.Machine {
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(c.Folder) })
 	c.Kernel, c.Init = kernel, built.init
-	c.Files = append(c.Files, guest.File{Path: guestDancer, From: built.dancer}, guest.File{Path: systemDancer, From: built.dancer}, guest.File{Path: guestTests, From: built.tests})
+	c.Files = append(c.Files, guest.File{Path: guestDancer, From: built.dancer}, guest.File{Path: guestTests, From: built.tests})
 	if c.Board == guest.Virtual {
 		c.Files = append(c.Files, guest.File{Path: "/modules/i6300esb.ko", From: kernel.Module("i6300esb")})
 	}

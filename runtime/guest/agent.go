@@ -172,10 +172,13 @@ func (a *Agent) ReadFile(path string) (data []byte, err error) {
 }
 
 // ReadAll gives a whole file that is not written any more.
-func (a *Agent) ReadAll(path string) (data []byte, err error) {
+func (a *Agent) ReadAll(path string) (data []byte, err error) { return a.ReadFrom(path, 0) }
+
+// ReadFrom gives what a file has behind an offset.
+func (a *Agent) ReadFrom(path string, offset int64) (data []byte, err error) {
 	for {
 		var part []byte
-		if err := a.soon("Read", Part{Path: path, Offset: int64(len(data))}, &part); err != nil || len(part) == 0 {
+		if err := a.soon("Read", Part{Path: path, Offset: offset + int64(len(data))}, &part); err != nil || len(part) == 0 {
 			return data, err
 		}
 		data = append(data, part...)
@@ -214,13 +217,4 @@ func (a *Agent) Uptime() (time.Duration, error) {
 		return 0, fmt.Errorf("guest: uptime %q: %w", text, err)
 	}
 	return time.Duration(seconds * float64(time.Second)), nil
-}
-
-// Watch sends a signal and gives what became of the GPIO lines after it, every change
-// of their levels for the time given, the first entry being those before the signal.
-// It reads the registers of the lines' controller every 50 us on a thread whose
-// real-time priority is above everything else, so the figures are those of the guest's
-// own clock. Config.Lines must be set.
-func (a *Agent) Watch(ctx context.Context, w Watched) (seen []Levels, err error) {
-	return seen, a.call(ctx, "Watch", w, &seen)
 }

@@ -193,9 +193,6 @@ func (m *Machine) arguments() []string {
 	c := &m.config
 	// panic=-1: a kernel that panics resets at once instead of waiting for ever.
 	line := append([]string{"panic=-1", "quiet"}, c.Arguments...)
-	if c.Lines {
-		line = append(line, "iomem=relaxed") // for Agent.Watch
-	}
 	if c.System != "" {
 		line = append(line, "rdinit="+systemInit)
 	}

@@ -68,16 +68,3 @@ type Module struct {
 	Path       string
 	Parameters string
 }
-
-// Watched is what Watch does: it sends a signal, and looks at the GPIO lines' levels
-// from then on.
-type Watched struct {
-	PID, Signal int // to whom and which; PID 0: none is sent
-	For         time.Duration
-}
-
-// Levels are the levels of the GPIO lines from a moment on.
-type Levels struct {
-	After time.Duration // since just before the signal, on the guest's CLOCK_MONOTONIC
-	Bits  uint8         // bit n is line n, 1: high
-}
