@@ -56,20 +56,20 @@ func TestGuestRaspberryPi(t *testing.T) {
 	m := bootGuest(t, guest.Config{Board: guest.RaspberryPi3, Files: []guest.File{
 		{Path: "/robot/robot.yaml", Data: []byte(piWiring), Mode: 0o644}, {Path: "/robot/manual.yaml", Data: []byte(piManual), Mode: 0o644},
 	}})
-	r := &lineRobot{T: t, m: m, dancer: guestDancer}
+	r := &lineRobot{T: t, m: m}
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Logf("the robot's log: %s", tail(r.log()))
 		}
 	})
-	code, said := r.execute(r.dancer, "board")
+	code, said := r.execute(guestDancer, "board")
 	t.Logf("dancer board:\n%s", said)
 	for _, want := range []string{"raspberry-pi-3: ", "Raspberry Pi 3 Model B)", "GPIO17_   11|12   GPIO18_"} {
 		if code != 0 || !strings.Contains(said, want) {
 			t.Errorf("dancer board, exit code %d, does not say %q", code, want)
 		}
 	}
-	code, said = r.execute(r.dancer, "board", "/robot/robot.yaml")
+	code, said = r.execute(guestDancer, "board", "/robot/robot.yaml")
 	t.Logf("dancer board robot.yaml:\n%s", said)
 	for _, want := range []string{"output motor  GPIO17_ * 11|12", "output brake  GPIO27_ * 13|14"} {
 		if code != 0 || !strings.Contains(said, want) {

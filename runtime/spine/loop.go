@@ -394,44 +394,6 @@ func (l *loop) tellPort(i int, now time.Duration, state link.PortState) {
 	l.keeper.note(&e, nil)
 }
 
-// readInput takes the edges of one GPIO line, each a frame with the kernel's
-// time stamp.
-func (l *loop) readInput(i int, now time.Duration) {
-	in := &l.hardware.inputs[i]
-	if !in.open {
-		return
-	}
-	n, err := in.line.Read(l.edges[:])
-	if err != nil {
-		l.lineGone(i, now)
-		return
-	}
-	l.tellLost(in.line, now)
-	l.takeEdges(l.edges[:n], now)
-}
-
-// tellLost tells of edges of a line that the kernel had no room for.
-func (l *loop) tellLost(in line, now time.Duration) {
-	more := in.TakeLost()
-	if more == 0 {
-		return
-	}
-	l.core.status.EdgesLost += more
-	e := link.Event{Kind: link.EventEdges, Index: int32(in.Signal()), At: now, Cause: -1, Frame: in.Lost()}
-	l.core.emit(&e)
-	l.core.notes.note(&e, nil)
-}
-
-func (l *loop) takeEdges(edges []hal.Reading, now time.Duration) {
-	if len(edges) > 0 { // the oldest is what the loop woke for
-		l.core.measured(link.LatencyWakeUp, now-edges[0].At)
-	}
-	for _, r := range edges {
-		l.core.reading(r.Signal, r.Value, r.At)
-		l.core.frame(max(now, r.At), r.At, 0)
-	}
-}
-
 // brainSpeaks takes the newest command and a bounded number of requests.
 func (l *loop) brainSpeaks(now time.Duration) {
 	l.limitBrain(now)
