@@ -62,6 +62,7 @@ type result struct {
 	safes               int
 	byItself            int // rounds in which something moved by itself
 	stopped             int // rounds of a fault that need not end the lease, in which it did
+	stood               int // and in which the brain commanded a stop
 	note                string
 }
 

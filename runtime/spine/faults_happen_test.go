@@ -312,14 +312,30 @@ func flood(c *campaign) {
 	if got := frames() - before; got != uint64(taken) {
 		c.Errorf("%d edges arrived, the line took %d", got, taken)
 	}
-	if len(c.driver.since(moving)) > 0 { // a brain with too little time: its lease ends, and the robot stops
-		c.result.stopped++
-		c.safe(moving)
-		c.staysSafe(moving)
-	}
-	c.result.note = fmt.Sprintf("last: %d of %d edges taken in %v, all of them evaluated after %v; the lease ended in %d rounds",
-		taken, floodEdges, took.Round(time.Millisecond), drained.Round(time.Millisecond), c.result.stopped)
+	c.stoppedInFlood(moving)
+	c.result.note = fmt.Sprintf("last: %d of %d edges taken in %v, all of them evaluated after %v; the lease ended in %d rounds, and in %d the brain commanded a stop",
+		taken, floodEdges, took.Round(time.Millisecond), drained.Round(time.Millisecond), c.result.stopped, c.result.stood)
 	time.Sleep(floodQuiet) // so that the next one is told
+}
+
+// stoppedInFlood: a brain with too little time. Its lease ends, and the robot stops and
+// stays safe; or it commands a stop itself, which renews the lease, while it cannot forecast
+// enough to be sure, and goes on when it can.
+func (c *campaign) stoppedInFlood(from time.Duration) {
+	c.Helper()
+	commanded := false
+	for _, v := range c.driver.since(from) {
+		if v.value == 0 && v.lease < v.at {
+			c.result.stopped++
+			c.safe(from)
+			c.staysSafe(from)
+			return
+		}
+		commanded = true
+	}
+	if commanded {
+		c.result.stood++
+	}
 }
 
 func robotPort(r *config.Robot, name string) int {
