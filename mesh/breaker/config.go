@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// ErrConfig: limits that no breaker can work with. Correct them.
+// ErrConfig says that limits or a topology are such that nothing can work with
+// them. Correct them.
 var ErrConfig = errors.New("bad breaker configuration")
 
 // Limits of the breakers of one scope.

@@ -126,9 +126,9 @@ func (d *Detector) Spiking(i int32) bool { return d.has(i) && d.agents[i].flags&
 func (d *Detector) has(i int32) bool { return i >= 0 && int(i) < len(d.agents) }
 
 // flag sets and clears states and keeps the count of active agents.
-func (d *Detector) flag(i int32, set, clear uint8) {
+func (d *Detector) flag(i int32, set, reset uint8) {
 	before := d.IsActive(i)
-	d.agents[i].flags = d.agents[i].flags&^clear | set
+	d.agents[i].flags = d.agents[i].flags&^reset | set
 	d.recount(i, before)
 }
 

@@ -78,8 +78,8 @@ func (h *Hedger) Done(slot int32) {
 // is hedged at most once. Call it until it says false.
 func (h *Hedger) Next(now time.Duration, pick func(slot int32) (agent int32, ok bool)) (slot, agent int32, ok bool) {
 	for {
-		slot, due, any := h.pending.first()
-		if !any || due > now {
+		slot, due, waits := h.pending.first()
+		if !waits || due > now {
 			return 0, 0, false
 		}
 		h.pending.remove(slot)

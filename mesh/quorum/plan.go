@@ -201,13 +201,13 @@ func (p *Plan) Start(now time.Duration) {
 // due is when the decision about the current phase has to be there: CancelLead
 // before the earliest T of this phase and those behind it; false without a T.
 func (p *Plan) due() (time.Duration, bool) {
-	due, any := time.Duration(0), false
+	due, found := time.Duration(0), false
 	for i := p.current; i < len(p.phases); i++ {
-		if at := p.phases[i].At; at > 0 && (!any || at-p.lead < due) {
-			due, any = at-p.lead, true
+		if at := p.phases[i].At; at > 0 && (!found || at-p.lead < due) {
+			due, found = at-p.lead, true
 		}
 	}
-	return due, any
+	return due, found
 }
 
 // open begins the current phase.
@@ -215,12 +215,12 @@ func (p *Plan) open(now time.Duration) {
 	ph, g := &p.phases[p.current], &p.gates[p.current]
 	p.orphans(ph.Tier)
 	deadline, limit := now+ph.Window, now+ph.Limit
-	due, any := p.due()
-	if any && due <= now {
+	due, bound := p.due()
+	if bound && due <= now {
 		g.miss(now)
 		return
 	}
-	if any {
+	if bound {
 		deadline, limit = min(deadline, due), min(limit, due)
 	}
 	g.open(now, deadline, limit)

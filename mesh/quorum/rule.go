@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-// ErrRule: thresholds that cannot make a safe quorum. Correct them; nothing is
+// ErrRule says that thresholds cannot make a safe quorum. Correct them; nothing is
 // decided with them.
 var ErrRule = errors.New("bad quorum rule")
 

@@ -27,8 +27,6 @@ func newStates(size int32) states {
 	return states{make([]block, (int(size)+63)/64), size}
 }
 
-func (s *states) reset() { clear(s.blocks) }
-
 func (s *states) has(i int32) bool { return i >= 0 && i < s.size }
 
 func (s *states) get(i int32) code {

@@ -157,22 +157,22 @@ func (p *Plan) advance(now time.Duration) bool {
 // judge looks at all closed phases: one that must not miss its quorum and does
 // fails the plan; where others miss theirs, the whole needs its own.
 func (p *Plan) judge(now time.Duration) {
-	missed, any, sum := false, false, Counts{}
+	missed, held, sum := false, false, Counts{}
 	for i := range p.gates {
 		g := &p.gates[i]
 		v := g.rule.Decide(g.counts, true)
-		held := g.verdict.Achieved() && v.Achieved()
-		any = any || held
+		holds := g.verdict.Achieved() && v.Achieved()
+		held = held || holds
 		switch {
-		case !p.phases[i].Continue && !held:
+		case !p.phases[i].Continue && !holds:
 			p.fail(now, i, v)
 			return
 		case p.phases[i].Continue:
 			sum = sum.Add(g.counts)
-			missed = missed || (!held && g.counts.Total > 0)
+			missed = missed || (!holds && g.counts.Total > 0)
 		}
 	}
-	if any && !missed {
+	if held && !missed {
 		return
 	}
 	p.state = Degraded

@@ -27,11 +27,11 @@ func (t *timers) set(slot int32, due time.Duration) {
 	t.up(len(t.heap) - 1)
 }
 
-// remove reports whether the slot was set.
-func (t *timers) remove(slot int32) bool {
+// remove takes a slot out if it is in.
+func (t *timers) remove(slot int32) {
 	at := int(t.place[slot])
 	if at < 0 {
-		return false
+		return
 	}
 	last := len(t.heap) - 1
 	t.swap(at, last)
@@ -41,7 +41,6 @@ func (t *timers) remove(slot int32) bool {
 		t.up(at)
 		t.down(at)
 	}
-	return true
 }
 
 // first gives the earliest slot; false when nothing is set.

@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-// ErrTopology: a hierarchy whose parts do not fit together.
+// ErrTopology says that the parts of a hierarchy do not fit together.
 var ErrTopology = errors.New("bad topology")
 
 // Tier is a level of the hierarchy of mesh-30k 2.1. The zero value is none.
