@@ -357,6 +357,30 @@ func TestCascadeFailure(t *testing.T) {
 	}
 }
 
+// TestDeadLeadsAreNoCascade: leads die at random with all their agents. Counted by
+// agents that is noise of thirty at a time, which at three leads in ten seconds
+// looks like growth seven times in three days; counted by clumps it never does.
+func TestDeadLeadsAreNoCascade(t *testing.T) {
+	for _, rate := range []float64{0.3, 3} {
+		d := mustDetector(t, 10, 10, 30)
+		random := rand.New(rand.NewPCG(3, 3))
+		var found []Finding
+		for i := range 26_000 {
+			now := time.Duration(i) * 10 * time.Second
+			for range poisson(random, rate) {
+				cluster := random.Int32N(100)
+				for a := range int32(30) {
+					found = d.TimedOut(now, cluster*30+a, found[:0])
+					d.Heard(now, cluster*30+a)
+				}
+			}
+			if found = d.cascade(now+9*time.Second, found[:0]); len(found) != 0 {
+				t.Fatalf("%g leads in 10 s, after %s: %+v, %v", rate, now, found, d.trend.counts)
+			}
+		}
+	}
+}
+
 func TestTable(t *testing.T) {
 	table := DefaultTable()
 	for c := TransientNetwork; c < failureClasses; c++ {

@@ -9,11 +9,6 @@ const trendIntervals = 6
 // one in 30,000 intervals if it were the only condition.
 const MaxTrend = 4
 
-// MaxMisfit is the misfit (Pearson's chi-square) up to which exponential growth
-// explains the counts: with four degrees of freedom 99% of those it makes are
-// under it.
-const MaxMisfit = 13.3
-
 // Trend tells a failure that spreads from one that is there. It keeps the counts
 // of the last seven intervals and says that they grow exponentially when all of
 // this holds for the last six, and held for the six before:
@@ -23,8 +18,8 @@ const MaxMisfit = 13.3
 //     constant rate fall into the intervals at random; no rate has to be known;
 //   - each third of the time has so many times (Entry.Ratio) the failures of the
 //     one before, the second at least 2, and there are enough in all (Entry.Count);
-//   - the most likely exponential growth explains the counts (MaxMisfit), and
-//     better than the best single step does. A power supply that goes, a burst,
+//   - the most likely exponential growth explains the counts better than the best
+//     single step does, by Pearson's chi-square. A power supply that goes, a burst,
 //     a lead that dies: they are steps, and no reason to cut off a sector.
 //
 // 32 bytes; the zero value is empty.
@@ -50,8 +45,7 @@ func growing(counts []uint32, ratio float64, count int) bool {
 	if first+second+third < float64(count) || second < max(2, float64(ratio*first)) || third < float64(ratio*second) || score(counts) <= MaxTrend {
 		return false
 	}
-	misfit := misfitGrowth(counts)
-	return misfit <= MaxMisfit && misfit < misfitStep(counts)
+	return misfitGrowth(counts) < misfitStep(counts)
 }
 
 func third(counts []uint32, i int) float64 {

@@ -60,13 +60,18 @@ func PriorityFirst(at time.Duration) []Phase {
 	}
 }
 
-// Options of a plan. The zero value is a plan without margin.
+// DefaultCancelLead is the cancel lead of a plan that gives none: a cancellation
+// that is decided at T reaches nobody in time.
+const DefaultCancelLead = 200 * time.Millisecond
+
+// Options of a plan. The zero value is good.
 type Options struct {
 	// Overall is the quorum over everybody whom the phases with Continue select,
 	// together; RuleParallel when it is the zero value.
 	Overall Rule
 	// CancelLead is how long before T the decision is due, so that a cancellation
-	// still reaches whoever holds for T: the slowest path, 0 to MaxLength.
+	// still reaches whoever holds for T: the slowest path, up to MaxLength;
+	// DefaultCancelLead when it is 0.
 	CancelLead time.Duration
 	// Summaries says that agents are counted by their cluster's reports
 	// (Plan.Summary) and not one by one: 16 bytes a cluster instead of three bits
@@ -84,8 +89,11 @@ func (o *Options) validate(phases []Phase) error {
 	if err := o.Overall.Validate(); err != nil {
 		return err
 	}
+	if o.CancelLead == 0 {
+		o.CancelLead = DefaultCancelLead
+	}
 	if o.CancelLead < 0 || o.CancelLead > MaxLength {
-		return fmt.Errorf("%w: a cancel lead of %s; 0 to %s are possible", ErrRule, o.CancelLead, MaxLength)
+		return fmt.Errorf("%w: a cancel lead of %s; up to %s are possible", ErrRule, o.CancelLead, MaxLength)
 	}
 	if len(phases) == 0 || len(phases) > maxPhases {
 		return fmt.Errorf("%w: %d phases; 1 to %d are possible", ErrRule, len(phases), maxPhases)
