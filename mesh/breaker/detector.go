@@ -324,6 +324,16 @@ func (d *Detector) against(now time.Duration, i, other int32, found []Finding) [
 	return append(found, d.finding(now, ByzantineBehavior, i, 1))
 }
 
+// Quarantine keeps an agent out by order, or after a restart; it reports whether
+// that changed anything.
+func (d *Detector) Quarantine(i int32) bool {
+	if !d.has(i) || d.Quarantined(i) {
+		return false
+	}
+	d.flag(i, isByzantine, 0)
+	return true
+}
+
 // Release takes an agent out of quarantine: it has reloaded its context, or people
 // have looked at it. It reports whether it was in.
 func (d *Detector) Release(i int32) bool {

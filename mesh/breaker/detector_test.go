@@ -177,6 +177,9 @@ func TestContextCorruption(t *testing.T) {
 	if !d.Release(0) || d.Release(0) || !d.IsActive(0) {
 		t.Error("release")
 	}
+	if !d.Quarantine(0) || d.Quarantine(0) || d.Quarantine(9) || d.IsActive(0) || !d.Release(0) {
+		t.Error("quarantine by order")
+	}
 	if f := d.Context(4, 0, 7, 8, nil); len(f) != 1 {
 		t.Error("corrupt again, and nobody says so")
 	}

@@ -2,6 +2,7 @@ package breaker
 
 import (
 	"fmt"
+	"iter"
 	"math"
 )
 
@@ -95,6 +96,40 @@ func (f *Freezes) held(scope Scope, index int32) *order {
 func (f *Freezes) Held(scope Scope, index int32) bool {
 	o := f.held(scope, index)
 	return o != nil && o.frozen
+}
+
+// Command is the newest one about a scope.
+type Command struct {
+	Scope    Scope
+	Index    int32
+	Sequence uint64
+	Frozen   bool
+}
+
+// Commands gives the newest command of every scope that ever had one, for the
+// caller to store: a restart must not thaw anything. Restore takes them back.
+func (f *Freezes) Commands() iter.Seq[Command] {
+	return func(yield func(Command) bool) {
+		say := func(scope Scope, index int, o order) bool {
+			return o == (order{}) || yield(Command{scope, int32(index), o.sequence, o.frozen})
+		}
+		for i, o := range f.cluster {
+			if !say(ScopeCluster, i, o) {
+				return
+			}
+		}
+		for i, o := range f.sector {
+			if !say(ScopeSector, i, o) {
+				return
+			}
+		}
+		say(ScopeGlobal, 0, f.global)
+	}
+}
+
+// Restore takes a stored command; it reports whether that changed anything.
+func (f *Freezes) Restore(c Command) bool {
+	return f.command(c.Scope, c.Index, order{c.Sequence, c.Frozen})
 }
 
 // refresh sets the bit of a scope in all its clusters. A freeze is rare and looks

@@ -98,7 +98,17 @@ func TestFreezesAgainstList(t *testing.T) {
 		for _, c := range sent {
 			c.send(f)
 		}
+		stored, err := NewFreezes(parents(2, 3), 2)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for c := range f.Commands() {
+			stored.Restore(c)
+		}
 		for c := range int32(6) {
+			if stored.Frozen(c) != f.Frozen(c) {
+				t.Fatalf("cluster %d is frozen %v after a restart, was %v", c, stored.Frozen(c), f.Frozen(c))
+			}
 			want := last[[2]int32{int32(ScopeCluster), c}] || last[[2]int32{int32(ScopeSector), c / 3}] || last[[2]int32{int32(ScopeGlobal), 0}]
 			if f.Frozen(c) != want {
 				t.Fatalf("cluster %d frozen %v, want %v", c, f.Frozen(c), want)
