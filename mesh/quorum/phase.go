@@ -73,6 +73,12 @@ type Options struct {
 	// still reaches whoever holds for T: the slowest path, up to MaxLength;
 	// DefaultCancelLead when it is 0.
 	CancelLead time.Duration
+	// Confirm says that the agents act only with a confirmation, which the caller
+	// sends on PlanCommitted and PlanDegraded. It costs one message an agent and
+	// is for what must never happen without a quorum: without it, whoever holds for
+	// T acts unless a cancellation arrives, also when the coordinator dies before it
+	// has decided. All phases then have the same T, or none.
+	Confirm bool
 	// Summaries says that agents are counted by their cluster's reports
 	// (Plan.Summary) and not one by one: 16 bytes a cluster instead of three bits
 	// an agent. Phases by class are then not possible.
@@ -98,10 +104,15 @@ func (o *Options) validate(phases []Phase) error {
 	if len(phases) == 0 || len(phases) > maxPhases {
 		return fmt.Errorf("%w: %d phases; 1 to %d are possible", ErrRule, len(phases), maxPhases)
 	}
+	at := time.Duration(0)
 	for i := range phases {
 		if err := phases[i].validate(o.Summaries); err != nil {
 			return fmt.Errorf("phase %d: %w", i+1, err)
 		}
+		if t := phases[i].At; o.Confirm && t > 0 && at > 0 && t != at {
+			return fmt.Errorf("%w: phase %d acts at %s and another at %s: one confirmation serves one moment", ErrRule, i+1, t, at)
+		}
+		at = max(at, phases[i].At)
 	}
 	return nil
 }

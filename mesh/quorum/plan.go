@@ -59,12 +59,14 @@ type Plan struct {
 	byClass  [classes]int8
 	overall  Rule
 	lead     time.Duration
+	confirm  bool // nobody acts without a confirmation
 
 	state     State
 	current   int
 	told      []told
 	toldState State
 	cancelled int  // phases whose cancellation has been told
+	confirmed bool // it was decided while a confirmation was still of use
 	doubt     bool // an answer was taken back after its phase had closed
 	endedAt   time.Duration
 	failure   Failure
@@ -103,7 +105,7 @@ func NewPlan(topology *Topology, phases []Phase, options Options) (*Plan, error)
 	if err := options.validate(phases); err != nil {
 		return nil, fmt.Errorf("make plan: %w", err)
 	}
-	p := &Plan{topology: topology, phases: phases, overall: options.Overall, lead: options.CancelLead,
+	p := &Plan{topology: topology, phases: phases, overall: options.Overall, lead: options.CancelLead, confirm: options.Confirm,
 		gates: make([]gate, len(phases)), told: make([]told, len(phases))}
 	if err := p.index(); err != nil {
 		return nil, fmt.Errorf("make plan: %w", err)

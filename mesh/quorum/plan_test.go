@@ -66,7 +66,7 @@ func (s *script) run(words []string) string {
 		return ""
 	case "plan":
 		at, lead := s.at(words[2]), s.at(words[3])
-		s.plan = mustPlan(s.t, s.topology, strategies[words[1]](at), Options{CancelLead: lead, Summaries: len(words) > 4})
+		s.plan = mustPlan(s.t, s.topology, strategies[words[1]](at), Options{CancelLead: lead, Summaries: slices.Contains(words, "summaries"), Confirm: slices.Contains(words, "confirm")})
 		return ""
 	case "progress":
 		x := s.plan.TierProgress(tierNamed(words[1]))
@@ -189,6 +189,7 @@ func TestPlanRefuses(t *testing.T) {
 		"an unknown class":         {good, change(func(p *Phase) { p.Classes = 1 << classes }), Options{}, ErrTopology},
 		"summaries by class":       {good, PriorityFirst(0), Options{Summaries: true}, ErrTopology},
 		"a lead of an hour":        {good, Parallel(0), Options{CancelLead: time.Hour}, ErrRule},
+		"one word, two moments":    {good, []Phase{change(func(p *Phase) { p.Classes = 2 })[0], change(func(p *Phase) { p.Classes, p.At = 4, 2*time.Second })[0]}, Options{Confirm: true}, ErrRule},
 		"half of the whole":        {good, Parallel(0), Options{Overall: Rule{Ready: 5000}}, ErrRule},
 		"a parent that is missing": {&Topology{Sectors: 1, ClusterSector: []int32{1}}, Parallel(0), Options{}, ErrTopology},
 		"an agent without cluster": {&Topology{Sectors: 1, AgentCluster: []int32{0}}, Parallel(0), Options{}, ErrTopology},
@@ -209,7 +210,7 @@ func TestPlanAgainstItsPromises(t *testing.T) {
 		name := rapid.SampledFrom([]string{"wave", "parallel", "priority-first"}).Draw(t, "strategy")
 		at := time.Duration(rapid.IntRange(0, 8000).Draw(t, "T")) * ms
 		lead := time.Duration(rapid.IntRange(0, 500).Draw(t, "lead")) * ms
-		p, err := NewPlan(topology, strategies[name](at), Options{CancelLead: lead})
+		p, err := NewPlan(topology, strategies[name](at), Options{CancelLead: lead, Confirm: rapid.Bool().Draw(t, "confirm")})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -248,6 +249,7 @@ type watch struct {
 	called    map[int]bool
 	cancelled time.Duration // when the plan failed or was cancelled; -1 before
 	over      bool
+	quorum    bool // PlanCommitted or PlanDegraded was said before T
 	members   []int32
 }
 
@@ -290,6 +292,8 @@ func (w *watch) acts(now time.Duration, i int) {
 		w.t.Fatalf("phase %d acts at %s, T is %s", i, now, w.at)
 	case !w.opened[i]:
 		w.t.Fatalf("phase %d acts and was not sent", i)
+	case w.p.confirm && !w.quorum:
+		w.t.Fatalf("phase %d acts at %s without a confirmation", i, now)
 	case w.called[i]:
 		w.t.Fatalf("phase %d acts and was called back", i)
 	case w.cancelled >= 0 && w.cancelled < w.at:
@@ -314,6 +318,7 @@ func (w *watch) event(now time.Duration, e Event) {
 		}
 	case PlanCommitted, PlanDegraded:
 		w.success(e.Kind)
+		w.quorum = w.quorum || now < w.at
 	case PlanFailed, PlanCancelled:
 		if w.cancelled >= 0 {
 			w.t.Fatalf("%s after the end", e.Kind)

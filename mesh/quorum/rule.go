@@ -86,7 +86,7 @@ const (
 	Insufficient               // RETRY at the end of a window: too few READY, few unknown; compensate otherwise
 	OutOfReach                 // RETRY at once: even if all unknown became READY it would not be enough
 	Nobody                     // RETRY: the membership has nobody to count
-	NoTime                     // RETRY: nothing could be sent before the decision is due
+	NoTime                     // RETRY: nothing could be sent before the decision is due, or nothing confirmed before T
 	BadCounts                  // RETRY: the counts contradict each other, nothing follows from them
 )
 

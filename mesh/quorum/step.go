@@ -151,6 +151,12 @@ func (p *Plan) advance(now time.Duration) bool {
 	}
 	p.state = Committed
 	p.judge(now)
+	if last := p.lastAct(); p.confirm && last > 0 && now >= last && p.state != Failed {
+		v := g.verdict // a confirmation would come too late
+		v.Decision, v.Reason = Retry, NoTime
+		p.fail(now, -1, v)
+	}
+	p.confirmed = p.state != Failed
 	return true
 }
 
@@ -232,13 +238,14 @@ func (p *Plan) Cancel(now time.Duration) bool {
 }
 
 // Acts says whether the READY nodes of a phase are to act, or have acted, by now:
-// never before T, and never when the plan ended before T without a quorum.
+// never before T, never when the plan ended before T without a quorum, and with
+// Options.Confirm never without one.
 func (p *Plan) Acts(now time.Duration, phase int) bool {
 	if phase < 0 || phase >= len(p.phases) || !p.gates[phase].sent() {
 		return false
 	}
 	at := p.phases[phase].At
-	if at == 0 || now < at {
+	if at == 0 || now < at || (p.confirm && !p.confirmed) {
 		return false
 	}
 	switch p.state {
