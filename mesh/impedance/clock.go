@@ -35,8 +35,7 @@ const (
 // lopsided. The filter keeps what all of them allow together, widened by the
 // greatest drift since each. While the clocks run apart at no more than that and
 // none is set, the true offset is within the bound of the estimate. NTP's root
-// distance is half of the best round trip instead; this is never wider, and
-// mostly narrower.
+// distance is half of the best round trip instead, which is mostly wider.
 //
 // An exchange that contradicts the others proves that a clock was set or ran off
 // faster than stated. The filter begins anew with it, and until another exchange
