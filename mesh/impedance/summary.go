@@ -1,0 +1,210 @@
+package impedance
+
+import (
+	"slices"
+	"time"
+)
+
+// MapPeriod is how often a map is made anew (mesh-30k 4.3). It is made of all
+// entries each time: a million take some tens of milliseconds, and nothing that
+// is kept up to date by differences can go wrong.
+const MapPeriod = 10 * time.Second
+
+// HealthyPercent: a region of whose agents so many are active is healthy. The
+// specification counts exactly 95% as degraded here, and as full operation in its
+// modes and its availability; we keep to the latter.
+const HealthyPercent = 95
+
+// Tally is what is counted and averaged over a cell, a region or all. People are
+// counted apart and in nothing else (mesh-30k 2.2: touchpoints, not agents).
+// Means and percentiles are over the agents that can be asked, active or
+// degraded: of one that is offline there is no impedance.
+type Tally struct {
+	Agents   int     `json:"agents"`
+	Active   int     `json:"active"`   // in state active
+	Asked    int     `json:"asked"`    // active or degraded
+	People   int     `json:"people"`   // class F
+	Mean     float64 `json:"mean"`     // score; MaxScore when there are agents and none can be asked
+	P95      uint16  `json:"p95"`      // score, nearest rank; the same
+	Slow     int     `json:"slow"`     // can be asked, score over SlowScore
+	Unstable int     `json:"unstable"` // can be asked, drift over UnstableDrift
+	Spiking  int     `json:"spiking"`  // can be asked, score suddenly far over its average
+	sum      uint64
+}
+
+// ActiveRate is the share of agents that are active, 0 when there are none.
+func (t Tally) ActiveRate() float64 {
+	if t.Agents == 0 {
+		return 0
+	}
+	return float64(t.Active) / float64(t.Agents)
+}
+
+// Healthy says whether there are agents and HealthyPercent of them are active,
+// counted in whole agents.
+func (t Tally) Healthy() bool { return t.Agents > 0 && t.Active*100 >= t.Agents*HealthyPercent }
+
+// CellSummary is a cell as its lead reports it upward (mesh-30k 4.2).
+type CellSummary struct {
+	Tally
+	Cell    CellID   `json:"cell"`
+	Region  RegionID `json:"region"`
+	Slowest AgentID  `json:"slowest"` // of those that can be asked; the first of equal ones; NoAgent: none
+	Fastest AgentID  `json:"fastest"`
+}
+
+// RegionSummary is a region (mesh-30k 4.3). Its mean and percentile are those of
+// its agents, not of its cells' means and percentiles, in which an agent of a
+// small cell would count for more.
+type RegionSummary struct {
+	Tally
+	Region     RegionID `json:"region"`
+	Cells      int      `json:"cells"`      // that have agents
+	Healthiest CellID   `json:"healthiest"` // lowest mean, the first of equal ones; NoCell: no cell has agents
+	Sickest    CellID   `json:"sickest"`    // highest mean
+}
+
+// Map is the impedance of everybody (mesh-30k 4.3).
+type Map struct {
+	At              time.Duration
+	Cells           []CellSummary   // by number
+	Regions         []RegionSummary // by number
+	Global          Tally
+	RegionsHealthy  int // see Tally.Healthy
+	RegionsDegraded int // have agents and are not healthy
+}
+
+// histogram counts agents by score.
+type histogram [MaxScore + 1]uint32
+
+// Summarize makes the map. It reuses what m holds, and allocates only when there
+// are more cells or regions than before: whoever hands a map to other goroutines
+// uses a new one each time.
+func (r *Registry) Summarize(now time.Duration, m *Map) {
+	m.At, m.Global, m.RegionsHealthy, m.RegionsDegraded = now, Tally{}, 0, 0
+	m.Cells = slices.Grow(m.Cells[:0], len(r.cells))[:len(r.cells)]
+	m.Regions = slices.Grow(m.Regions[:0], len(r.regions))[:len(r.regions)]
+	var all histogram
+	for region, cells := range r.regions {
+		s := &m.Regions[region]
+		*s = RegionSummary{Region: RegionID(region), Healthiest: NoCell, Sickest: NoCell}
+		var scores histogram
+		for _, id := range cells {
+			c := &m.Cells[id]
+			r.summarizeCell(id, c, &scores)
+			s.add(c, m.Cells)
+		}
+		s.average(&scores)
+		m.Global.merge(s.Tally)
+		if s.Healthy() {
+			m.RegionsHealthy++
+		} else if s.Agents > 0 {
+			m.RegionsDegraded++
+		}
+		for score, n := range scores {
+			all[score] += n
+		}
+	}
+	m.Global.average(&all)
+}
+
+// summarizeCell fills a cell's summary and adds its agents to the scores.
+func (r *Registry) summarizeCell(id CellID, c *CellSummary, scores *histogram) {
+	*c = CellSummary{Cell: id, Region: r.cells[id].region, Slowest: NoAgent, Fastest: NoAgent}
+	r.scores = r.scores[:0]
+	least, most := uint16(MaxScore), uint16(0)
+	for _, member := range r.cells[id].members {
+		e := r.agents[member].current()
+		if !c.count(e) {
+			continue
+		}
+		scores[e.Score]++
+		r.scores = append(r.scores, e.Score)
+		if c.Slowest == NoAgent || e.Score > most {
+			c.Slowest, most = member, e.Score
+		}
+		if c.Fastest == NoAgent || e.Score < least {
+			c.Fastest, least = member, e.Score
+		}
+	}
+	slices.Sort(r.scores)
+	c.P95 = MaxScore
+	if c.Asked > 0 {
+		c.P95 = r.scores[rank95(c.Asked)-1]
+	}
+	c.mean()
+}
+
+// count takes an agent into the tally and says whether it can be asked.
+func (t *Tally) count(e Entry) bool {
+	if !e.Class.Counted() {
+		t.People++
+		return false
+	}
+	t.Agents++
+	if !e.asked() {
+		return false
+	}
+	t.Asked++
+	t.sum += uint64(e.Score)
+	t.Active += truth(e.Operation == Active)
+	t.Slow += truth(e.Flags&FlagSlow != 0)
+	t.Unstable += truth(e.Flags&FlagUnstable != 0)
+	t.Spiking += truth(e.Flags&FlagSpike != 0)
+	return true
+}
+
+// merge adds the counts of another tally.
+func (t *Tally) merge(o Tally) {
+	t.Agents, t.Active, t.Asked, t.People = t.Agents+o.Agents, t.Active+o.Active, t.Asked+o.Asked, t.People+o.People
+	t.Slow, t.Unstable, t.Spiking, t.sum = t.Slow+o.Slow, t.Unstable+o.Unstable, t.Spiking+o.Spiking, t.sum+o.sum
+}
+
+// mean follows from sum and count. Nobody who can be asked is as bad as can be.
+func (t *Tally) mean() {
+	switch {
+	case t.Asked > 0:
+		t.Mean = float64(t.sum) / float64(t.Asked)
+	case t.Agents > 0:
+		t.Mean = MaxScore
+	default:
+		t.P95 = 0
+	}
+}
+
+// average sets mean and percentile from the scores of those that can be asked.
+func (t *Tally) average(scores *histogram) {
+	t.P95 = MaxScore
+	for score, below := 0, 0; score < len(scores) && t.Asked > 0; score++ {
+		if below += int(scores[score]); below >= rank95(t.Asked) {
+			t.P95 = uint16(score)
+			break
+		}
+	}
+	t.mean()
+}
+
+// rank95 is the nearest rank of the 95th percentile of n: 95% of n, rounded up.
+func rank95(n int) int { return (n*95 + 99) / 100 }
+
+// add takes a cell into its region.
+func (s *RegionSummary) add(c *CellSummary, cells []CellSummary) {
+	s.merge(c.Tally)
+	if c.Agents == 0 {
+		return
+	}
+	s.Cells++
+	if s.Healthiest == NoCell || c.Mean < cells[s.Healthiest].Mean {
+		s.Healthiest = c.Cell
+	}
+	if s.Sickest == NoCell || c.Mean > cells[s.Sickest].Mean {
+		s.Sickest = c.Cell
+	}
+}
+
+func truth(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
