@@ -180,9 +180,10 @@ func (p packed) unpack() Entry {
 	}
 }
 
-// ranked is what an agent can be found by: nothing unless it is active.
+// ranked is what an agent can be found by: nothing unless it is active, which one
+// without a cell is not.
 func (e Entry) ranked() Capabilities {
-	if e.Operation != Active || e.Cell == NoCell {
+	if e.Operation != Active {
 		return 0
 	}
 	return e.Capabilities

@@ -68,7 +68,7 @@ next:
 			if kept[i-1] == id {
 				continue next
 			}
-			if other, _ := r.Read(kept[i-1]); at == i && other.Score > e.Score {
+			if other, _ := r.Read(kept[i-1]); other.Score > e.Score {
 				at = i - 1
 			}
 		}

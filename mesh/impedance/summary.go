@@ -112,7 +112,7 @@ func (r *Registry) Summarize(now time.Duration, m *Map) {
 func (r *Registry) summarizeCell(id CellID, c *CellSummary, scores *histogram) {
 	*c = CellSummary{Cell: id, Region: r.cells[id].region, Slowest: NoAgent, Fastest: NoAgent}
 	r.scores = r.scores[:0]
-	least, most := uint16(MaxScore), uint16(0)
+	var least, most uint16
 	for _, member := range r.cells[id].members {
 		e := r.agents[member].current()
 		if !c.count(e) {
