@@ -43,15 +43,28 @@ type Registry struct {
 	scores  []uint16      // scratch of the summaries
 }
 
-// agent is one agent. The copies and the version are what readers see.
+// agent is one agent, in two cache lines. The copies and the version are what
+// readers see.
 type agent struct {
-	copies   [2][len(packed{})]atomic.Uint64
 	version  atomic.Uint32 // 0: never placed; its last bit says which copy holds
 	cell     CellID
+	even     words
 	older    uint32 // neighbours by the time of the last heartbeat, agent number + 1
 	newer    uint32
+	odd      words
 	baseline Baseline
 	awaited  bool // in the list of those whose heartbeats are awaited
+}
+
+// words are a copy of an entry.
+type words [len(packed{})]atomic.Uint64
+
+// holding is the copy that holds with a version.
+func (a *agent) holding(version uint32) *words {
+	if version&1 == 0 {
+		return &a.even
+	}
+	return &a.odd
 }
 
 // cell is a cell and its members in the order in which they came.
@@ -238,7 +251,7 @@ func (a *agent) current() Entry {
 }
 
 func (a *agent) copied(version uint32) (p packed) {
-	from := &a.copies[version&1]
+	from := a.holding(version)
 	for i := range p {
 		p[i] = from[i].Load()
 	}
@@ -254,7 +267,7 @@ func (r *Registry) publish(id AgentID, e Entry) {
 	if version == 0 {
 		version = 2 // 0 is for agents that never had a place
 	}
-	to := &a.copies[version&1]
+	to := a.holding(version)
 	for i, word := range e.pack() {
 		to[i].Store(word)
 	}
