@@ -7,12 +7,14 @@ import (
 	"time"
 )
 
-// Numbers of agents, cells and regions, dense from 0; Names maps names to them.
-type (
-	AgentID  uint32
-	CellID   uint32
-	RegionID uint32
-)
+// AgentID is the number of an agent, dense from 0; Names maps names to such numbers.
+type AgentID uint32
+
+// CellID is the number of a cell, dense from 0.
+type CellID uint32
+
+// RegionID is the number of a region, dense from 0.
+type RegionID uint32
 
 // What stands where there is no agent or no cell.
 const (

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// ErrExchange: the four times of an exchange contradict each other, or are
-// beyond what a clock can say.
+// ErrExchange says that the four times of an exchange contradict each other, or
+// are beyond what a clock can say.
 var ErrExchange = errors.New("impossible exchange of time stamps")
 
 // Exchange is one question and its answer with the four times of RFC 5905

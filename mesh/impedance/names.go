@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-// ErrFull: a table has no room for another name or agent. Make it larger.
+// ErrFull says that a table has no room for another name or agent. Make it larger.
 var ErrFull = errors.New("table is full")
 
 // Names gives every name a number, dense from 0, in the order in which they

@@ -16,7 +16,7 @@ const (
 	ByOperator                      // a person
 )
 
-// ErrAuthority: who said it may not.
+// ErrAuthority says that whoever set a state may not.
 var ErrAuthority = errors.New("not allowed to set this operational state")
 
 // Permitted says whether an operational state may be set:

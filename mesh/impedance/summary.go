@@ -10,7 +10,7 @@ import (
 // is kept up to date by differences can go wrong.
 const MapPeriod = 10 * time.Second
 
-// HealthyPercent: a region of whose agents so many are active is healthy. The
+// HealthyPercent is how many of a region's agents are active when it is healthy. The
 // specification counts exactly 95% as degraded here, and as full operation in its
 // modes and its availability; we keep to the latter.
 const HealthyPercent = 95
