@@ -10,7 +10,8 @@ const (
 	// DefaultMaxDrift is the rate, in parts per million, by which two clocks are
 	// taken to run apart at most: PHI of RFC 5905 (appendix A.1.1). It suits
 	// clocks that NTP has disciplined. Crystals by themselves are off by 20 to
-	// 50, so two of them by up to 100: say so then.
+	// 50, so two of them by up to 100, and a clock that NTP pulls by up to 500:
+	// say so then.
 	DefaultMaxDrift = 15
 	// ClockSamples is how many exchanges the filter looks back at (RFC 5905,
 	// NSTAGE).

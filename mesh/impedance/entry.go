@@ -161,6 +161,21 @@ func (e Entry) asked() bool {
 	return e.Class.Counted() && (e.Operation == Active || e.Operation == Degraded)
 }
 
+// Ready is the expected time from sending a payload of a weight to the agent until
+// it has processed it, behind what waits there now: a mean, without any margin.
+// What is not measured is the class's.
+func (e Entry) Ready(weight float64) time.Duration {
+	delay, processing := e.Delay, e.Processing
+	if delay == 0 {
+		_, delay = e.Class.TypicalDelay()
+	}
+	if processing == 0 {
+		processing = bounded(float64(e.Class.BaseProcessing()) * WeightFactor(1))
+	}
+	base := bounded(float64(processing) / WeightFactor(1))
+	return delay + ProcessingTime(base, weight, e.Queue, processing)
+}
+
 // packed is an entry as readers take it, in as few words as it has.
 type packed [6]uint64
 

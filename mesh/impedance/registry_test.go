@@ -339,14 +339,18 @@ func compareMaps(t *testing.T, m *Map, s *second) {
 	t.Helper()
 	check := func(what string, have, want Tally) {
 		t.Helper()
-		have.Spiking = 0
-		if have != want {
+		counted := uint32(0)
+		for _, n := range have.Spread {
+			counted += n
+		}
+		if have.Spiking, have.Spread = 0, (Spread{}); have != want || int(counted) != want.Asked {
 			t.Fatalf("%s: have %+v, want %+v", what, have, want)
 		}
 	}
 	healthy, degraded := 0, 0
 	global, _ := s.tally(func(secondAgent) bool { return true })
 	check("all", m.Global, global)
+	merged := Tally{}
 	for id, region := range s.regions {
 		want, asked := s.tally(func(a secondAgent) bool { return a.cell == CellID(id) })
 		c := m.Cells[id]
@@ -367,6 +371,14 @@ func compareMaps(t *testing.T, m *Map, s *second) {
 	for region, have := range m.Regions {
 		want, _ := s.tally(func(a secondAgent) bool { return s.regions[a.cell] == RegionID(region) })
 		check(fmt.Sprint("region ", region), have.Tally, want)
+		alone := SummarizeRegion(RegionID(region), slices.DeleteFunc(slices.Clone(m.Cells), func(c CellSummary) bool { return c.Region != RegionID(region) }))
+		merged.Merge(alone.Tally)
+		if p95 := alone.P95; p95 < have.P95 || p95 > have.P95+SpreadStep {
+			t.Fatalf("region %d: percentile of summaries %d, of agents %d", region, p95, have.P95)
+		}
+		if alone.P95 = have.P95; alone != have {
+			t.Fatalf("region %d: of summaries %+v, of agents %+v", region, alone, have)
+		}
 		cells := 0
 		for id, of := range s.regions {
 			if of != RegionID(region) || m.Cells[id].Agents == 0 {
@@ -383,6 +395,13 @@ func compareMaps(t *testing.T, m *Map, s *second) {
 		healthy += truth(want.Agents > 0 && float64(want.Active) >= 0.95*float64(want.Agents))
 		degraded += truth(want.Agents > 0 && float64(want.Active) < 0.95*float64(want.Agents))
 	}
+	if merged.P95 < global.P95 || merged.P95 > global.P95+SpreadStep {
+		t.Fatalf("percentile of regions %d, of agents %d", merged.P95, global.P95)
+	}
+	if merged.P95 = global.P95; global.Asked > 0 && math.Abs(merged.Mean-global.Mean) > 1e-9 {
+		t.Fatalf("mean of regions %v, of agents %v", merged.Mean, global.Mean)
+	}
+	check("regions together", merged, global)
 	if m.RegionsHealthy != healthy || m.RegionsDegraded != degraded {
 		t.Fatalf("%d healthy, %d degraded, want %d and %d", m.RegionsHealthy, m.RegionsDegraded, healthy, degraded)
 	}
@@ -811,6 +830,25 @@ func TestNames(t *testing.T) {
 		_, err := large.Capabilities([]string{fmt.Sprint(i)})
 		if (err == nil) != (i < MaxCapabilityKinds) {
 			t.Errorf("capability %d: %v", i, err)
+		}
+	}
+}
+
+// TestReady: the way, the payload by its weight, and those before it.
+func TestReady(t *testing.T) {
+	for _, c := range []struct {
+		entry  Entry
+		weight float64
+		want   time.Duration
+	}{
+		{Entry{Delay: 5 * time.Millisecond, Processing: 15 * time.Millisecond}, 1, 20 * time.Millisecond},
+		{Entry{Delay: 5 * time.Millisecond, Processing: 15 * time.Millisecond}, 0, 15 * time.Millisecond},
+		{Entry{Delay: 5 * time.Millisecond, Processing: 15 * time.Millisecond, Queue: 3}, 4, (5 + 30 + 45) * time.Millisecond},
+		{Entry{Class: ClassEdge}, 1, 35 * time.Millisecond},
+		{Entry{Class: ClassGPU, Queue: 1}, 0, (500 + 100 + 150) * time.Millisecond},
+	} {
+		if have := c.entry.Ready(c.weight); have != c.want {
+			t.Errorf("%+v, weight %v: %v, want %v", c.entry, c.weight, have, c.want)
 		}
 	}
 }

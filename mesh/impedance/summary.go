@@ -1,6 +1,7 @@
 package impedance
 
 import (
+	"math"
 	"slices"
 	"time"
 )
@@ -29,8 +30,43 @@ type Tally struct {
 	Slow     int     `json:"slow"`     // can be asked, score over SlowScore
 	Unstable int     `json:"unstable"` // can be asked, drift over UnstableDrift
 	Spiking  int     `json:"spiking"`  // can be asked, score suddenly far over its average
-	sum      uint64
+	Spread   Spread  `json:"spread"`
+	sum      uint64  // of the scores, while it is being counted
 }
+
+// Spread counts scores by SpreadStep points: what a percentile of several summaries
+// can be made of, where nobody has all of their agents.
+type Spread [MaxScore / SpreadStep]uint32
+
+// SpreadStep is the width of a bin of a Spread, in points. The last bin holds
+// MaxScore too.
+const SpreadStep = 25
+
+func (s *Spread) add(score uint16) { s[min(int(score)/SpreadStep, len(s)-1)]++ }
+
+// p95 is the upper end of the bin in which the 95th percentile of n is.
+func (s *Spread) p95(n int) uint16 {
+	below := 0
+	for i, count := range s {
+		if below += int(count); n > 0 && below >= rank95(n) && i < len(s)-1 {
+			return uint16((i+1)*SpreadStep - 1)
+		}
+	}
+	return MaxScore
+}
+
+// Merge adds another tally, as a conductor does who sees summaries alone. The
+// mean is exact; the percentile is at most SpreadStep points too high and never
+// too low.
+func (t *Tally) Merge(o Tally) {
+	t.sum = t.scores()
+	t.merge(o)
+	t.P95 = t.Spread.p95(t.Asked)
+	t.mean()
+}
+
+// scores is the sum of the scores, from what a tally shows of it.
+func (t *Tally) scores() uint64 { return uint64(math.Round(max(t.Mean, 0) * float64(max(t.Asked, 0)))) }
 
 // ActiveRate is the share of agents that are active, 0 when there are none.
 func (t Tally) ActiveRate() float64 {
@@ -62,6 +98,24 @@ type RegionSummary struct {
 	Cells      int      `json:"cells"`      // that have agents
 	Healthiest CellID   `json:"healthiest"` // lowest mean, the first of equal ones; NoCell: no cell has agents
 	Sickest    CellID   `json:"sickest"`    // highest mean
+	best       float64
+	worst      float64
+}
+
+// SummarizeRegion makes a region's summary of those of its cells, in their order:
+// what a conductor can say that sees no agent. See Tally.Merge for how exact it is.
+func SummarizeRegion(region RegionID, cells []CellSummary) RegionSummary {
+	s := newRegionSummary(region)
+	for i := range cells {
+		s.add(&cells[i])
+	}
+	s.P95 = s.Spread.p95(s.Asked)
+	s.mean()
+	return s
+}
+
+func newRegionSummary(region RegionID) RegionSummary {
+	return RegionSummary{Region: region, Healthiest: NoCell, Sickest: NoCell}
 }
 
 // Map is the impedance of everybody (mesh-30k 4.3).
@@ -87,12 +141,12 @@ func (r *Registry) Summarize(now time.Duration, m *Map) {
 	var all histogram
 	for region, cells := range r.regions {
 		s := &m.Regions[region]
-		*s = RegionSummary{Region: RegionID(region), Healthiest: NoCell, Sickest: NoCell}
+		*s = newRegionSummary(RegionID(region))
 		var scores histogram
 		for _, id := range cells {
 			c := &m.Cells[id]
 			r.summarizeCell(id, c, &scores)
-			s.add(c, m.Cells)
+			s.add(c)
 		}
 		s.average(&scores)
 		m.Global.merge(s.Tally)
@@ -147,6 +201,7 @@ func (t *Tally) count(e Entry) bool {
 	}
 	t.Asked++
 	t.sum += uint64(e.Score)
+	t.Spread.add(e.Score)
 	t.Active += truth(e.Operation == Active)
 	t.Slow += truth(e.Flags&FlagSlow != 0)
 	t.Unstable += truth(e.Flags&FlagUnstable != 0)
@@ -157,7 +212,10 @@ func (t *Tally) count(e Entry) bool {
 // merge adds the counts of another tally.
 func (t *Tally) merge(o Tally) {
 	t.Agents, t.Active, t.Asked, t.People = t.Agents+o.Agents, t.Active+o.Active, t.Asked+o.Asked, t.People+o.People
-	t.Slow, t.Unstable, t.Spiking, t.sum = t.Slow+o.Slow, t.Unstable+o.Unstable, t.Spiking+o.Spiking, t.sum+o.sum
+	t.Slow, t.Unstable, t.Spiking, t.sum = t.Slow+o.Slow, t.Unstable+o.Unstable, t.Spiking+o.Spiking, t.sum+o.scores()
+	for i, n := range o.Spread {
+		t.Spread[i] += n
+	}
 }
 
 // mean follows from sum and count. Nobody who can be asked is as bad as can be.
@@ -168,7 +226,7 @@ func (t *Tally) mean() {
 	case t.Agents > 0:
 		t.Mean = MaxScore
 	default:
-		t.P95 = 0
+		t.Mean, t.P95 = 0, 0
 	}
 }
 
@@ -188,17 +246,17 @@ func (t *Tally) average(scores *histogram) {
 func rank95(n int) int { return (n*95 + 99) / 100 }
 
 // add takes a cell into its region.
-func (s *RegionSummary) add(c *CellSummary, cells []CellSummary) {
+func (s *RegionSummary) add(c *CellSummary) {
 	s.merge(c.Tally)
 	if c.Agents == 0 {
 		return
 	}
 	s.Cells++
-	if s.Healthiest == NoCell || c.Mean < cells[s.Healthiest].Mean {
-		s.Healthiest = c.Cell
+	if s.Healthiest == NoCell || c.Mean < s.best {
+		s.Healthiest, s.best = c.Cell, c.Mean
 	}
-	if s.Sickest == NoCell || c.Mean > cells[s.Sickest].Mean {
-		s.Sickest = c.Cell
+	if s.Sickest == NoCell || c.Mean > s.worst {
+		s.Sickest, s.worst = c.Cell, c.Mean
 	}
 }
 
