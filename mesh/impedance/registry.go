@@ -125,7 +125,7 @@ func (r *Registry) Place(id AgentID, to CellID) error {
 	if to != NoCell {
 		r.cells[to].members = append(r.cells[to].members, id)
 	}
-	if (a.cell == NoCell || to == NoCell) && e.Operation != Quarantined {
+	if to == NoCell && e.Operation != Quarantined {
 		r.forget(id)
 		e = Entry{Class: e.Class}
 	}

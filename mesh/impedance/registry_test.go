@@ -2,6 +2,7 @@ package impedance
 
 import (
 	"cmp"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -371,8 +372,9 @@ func compareMaps(t *testing.T, m *Map, s *second) {
 	for region, have := range m.Regions {
 		want, _ := s.tally(func(a secondAgent) bool { return s.regions[a.cell] == RegionID(region) })
 		check(fmt.Sprint("region ", region), have.Tally, want)
-		alone := SummarizeRegion(RegionID(region), slices.DeleteFunc(slices.Clone(m.Cells), func(c CellSummary) bool { return c.Region != RegionID(region) }))
-		merged.Merge(alone.Tally)
+		alone := SummarizeRegion(RegionID(region), sent(t, slices.DeleteFunc(slices.Clone(m.Cells), func(c CellSummary) bool { return c.Region != RegionID(region) })))
+		merged = sent(t, merged)
+		merged.Merge(sent(t, alone.Tally))
 		if p95 := alone.P95; p95 < have.P95 || p95 > have.P95+SpreadStep {
 			t.Fatalf("region %d: percentile of summaries %d, of agents %d", region, p95, have.P95)
 		}
@@ -405,6 +407,19 @@ func compareMaps(t *testing.T, m *Map, s *second) {
 	if m.RegionsHealthy != healthy || m.RegionsDegraded != degraded {
 		t.Fatalf("%d healthy, %d degraded, want %d and %d", m.RegionsHealthy, m.RegionsDegraded, healthy, degraded)
 	}
+}
+
+// sent is what arrives of a summary elsewhere.
+func sent[T any](t *testing.T, v T) (arrived T) {
+	t.Helper()
+	data, err := json.Marshal(v)
+	if err == nil {
+		err = json.Unmarshal(data, &arrived)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return arrived
 }
 
 // oneCell has agents 0 to n-1 in cell 0, all heard at 0 and active.
@@ -543,6 +558,9 @@ func TestSilence(t *testing.T) {
 		t.Fatal(err)
 	}
 	state(2*time.Hour, nil, Active, Active, Active)
+	if e, _ := r.Read(2); e.Heard != 2*time.Hour {
+		t.Errorf("heard at %v", e.Heard)
+	}
 }
 
 // TestPermitted holds every cell of the rule.
@@ -868,6 +886,12 @@ func TestRecordReport(t *testing.T) {
 		if e, _ := r.Read(0); e.Score != Score(record) || e.Context != ContextOf(record.Context) || e.Capabilities != SetOf(5) {
 			t.Fatalf("%+v has score %d, its entry %+v", record, Score(record), e)
 		}
+	}
+	if _, err := r.Update(0, 0, Report{Operation: Active, Reliability: 1, Delay: 1, Processing: 499}); err != nil {
+		t.Fatal(err)
+	}
+	if e, _ := r.Read(0); e.Delay != time.Microsecond || e.Processing != time.Microsecond {
+		t.Errorf("what is too short to keep counts as unmeasured: %+v", e)
 	}
 	if have := (Record{DelayMS: math.Inf(1)}).Report(0).Delay; have <= 0 {
 		t.Errorf("an infinite delay is %v", have)
