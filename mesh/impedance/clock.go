@@ -208,9 +208,9 @@ func (c *Clock) Rejected() uint32 { return c.rejected }
 
 // Ours is what our clock says when the peer's says peer, and by how much that
 // can be wrong: the T of a coordination, on the clock of who acts. known is false
-// before the first exchange.
+// before the first exchange, and for a reading that no clock has (73 years).
 func (c *Clock) Ours(peer time.Duration) (ours, bound time.Duration, known bool) {
-	if c.count == 0 {
+	if c.count == 0 || !readable(peer) {
 		return 0, 0, false
 	}
 	ours = c.held(0).at

@@ -333,6 +333,35 @@ func TestImpossibleExchange(t *testing.T) {
 	}
 }
 
+// TestExtremeStamps: whatever a peer writes into its stamps, the bound covers what
+// is allowed and T is where the offset says: nothing overflows.
+func TestExtremeStamps(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		c := NewClock(500)
+		stamp := func(name string) time.Duration {
+			return time.Duration(rapid.OneOf(rapid.Int64(), rapid.Int64Range(-5, 5), rapid.Map(rapid.Int64Range(-9, 9), func(d int64) int64 { return int64(maxReading) + d }),
+				rapid.Map(rapid.Int64Range(-9, 9), func(d int64) int64 { return d - int64(maxReading) })).Draw(t, name))
+		}
+		now := time.Duration(rapid.Int64Range(-1<<40, 1<<61).Draw(t, "now"))
+		for range rapid.IntRange(1, 20).Draw(t, "exchanges") {
+			received := stamp("received")
+			answered := max(received, received+time.Duration(rapid.Int64Range(0, 1e9).Draw(t, "held")))
+			_, _ = c.Observe(Exchange{Sent: now, Received: received, Answered: answered, Returned: now + 2*time.Second})
+			now += 5 * time.Second
+			offset, bound, known := c.Offset(now)
+			if all := c.allowed(now); known && (bound < 0 || offset < all.low || offset > all.high || all.low < offset-bound || all.high > offset+bound) {
+				t.Fatalf("%v within %v, %v to %v is allowed", offset, bound, all.low, all.high)
+			}
+			for _, peer := range []time.Duration{stamp("T"), now + offset} {
+				ours, bound, known := c.Ours(peer)
+				if offset, _, _ := c.Offset(ours); known && (bound < 0 || (ours+offset-peer).Abs() > time.Millisecond) {
+					t.Fatalf("T %v is %v within %v, offset %v", peer, ours, bound, offset)
+				}
+			}
+		}
+	})
+}
+
 // TestRates: what is not a rate is the default's.
 func TestRates(t *testing.T) {
 	for _, ppm := range []float64{0, -1, 501, math.NaN(), math.Inf(1)} {

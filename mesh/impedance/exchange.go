@@ -25,8 +25,8 @@ func (e Exchange) RoundTrip() time.Duration {
 	return (e.Returned - e.Sent) - (e.Answered - e.Received)
 }
 
-// maxReading bounds a clock reading, so that no sum of a few can overflow: 73
-// years, which the Unix time in nanoseconds is within until 2043.
+// maxReading bounds a clock reading and an offset, so that no sum of a few can
+// overflow: 73 years, which the Unix time in nanoseconds is within until 2043.
 const maxReading = time.Duration(1 << 61)
 
 // bracket gives the bounds between which the peer's clock is ahead of ours at
@@ -34,17 +34,19 @@ const maxReading = time.Duration(1 << 61)
 // cannot arrive before it was sent, nor an answer.
 func (e Exchange) bracket(rate float64) (bracket, error) {
 	for _, t := range [...]time.Duration{e.Sent, e.Received, e.Answered, e.Returned} {
-		if t > maxReading || t < -maxReading {
+		if !readable(t) {
 			return bracket{}, ErrExchange
 		}
 	}
 	slack := growth(e.Returned-e.Sent, rate) // of the offset, during the exchange
 	b := bracket{at: e.Returned, low: e.Answered - e.Returned - slack, high: e.Received - e.Sent + slack}
-	if e.Returned < e.Sent || e.Answered < e.Received || b.low > b.high {
+	if e.Returned < e.Sent || e.Answered < e.Received || b.low > b.high || b.low < -maxReading || b.high > maxReading {
 		return bracket{}, ErrExchange
 	}
 	return b, nil
 }
+
+func readable(t time.Duration) bool { return t <= maxReading && t >= -maxReading }
 
 // bracket says that the offset was between low and high when our clock was at.
 type bracket struct{ at, low, high time.Duration }
