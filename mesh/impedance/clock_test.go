@@ -310,6 +310,9 @@ func TestImpossibleExchange(t *testing.T) {
 		"end of time":               func(e *Exchange) { e.Received, e.Answered = math.MaxInt64, math.MaxInt64 },
 		"beginning of time":         func(e *Exchange) { e.Received, e.Answered = math.MinInt64, math.MinInt64 },
 		"our clock is no clock":     func(e *Exchange) { e.Sent = math.MinInt64 },
+		"146 years apart": func(e *Exchange) {
+			*e = Exchange{Sent: -maxReading, Received: maxReading, Answered: maxReading, Returned: 1 - maxReading}
+		},
 	} {
 		var c Clock
 		e := good
@@ -327,6 +330,11 @@ func TestImpossibleExchange(t *testing.T) {
 	var c Clock
 	if _, err := c.Observe(good); err != nil {
 		t.Error(err)
+	}
+	for _, peer := range []time.Duration{math.MaxInt64, math.MinInt64} {
+		if ours, _, known := c.Ours(peer); known {
+			t.Errorf("T %v is %v", peer, ours)
+		}
 	}
 	if offset, bound, known := c.Offset(3 * time.Second); !known || offset != 3500*time.Millisecond || bound < 500*time.Millisecond || bound > 501*time.Millisecond {
 		t.Errorf("offset %v within %v, %v", offset, bound, known)
