@@ -92,13 +92,14 @@ type Record struct {
 	Class        Class     `json:"class"`
 	Region       string    `json:"region,omitempty"`
 	Cell         string    `json:"cell"`
-	RoundTripMS  float64   `json:"round_trip_ms"` // mean of the window, to the peers of the cell; 0: not measured yet
-	ProcessingMS float64   `json:"processing_ms"` // mean of the window, for a payload of weight 1
-	QueueDepth   uint32    `json:"queue_depth"`   // operations that wait
-	Heartbeat    int64     `json:"heartbeat"`     // wall clock of the agent, Unix milliseconds; display only
-	Score        uint16    `json:"score"`         // 0-1000, see Score; higher is harder
-	Reliability  float64   `json:"reliability"`   // share of operations that succeeded, 0-1
-	Drift        float64   `json:"drift"`         // standard deviation over mean of delay + processing, 0-10
+	RoundTripMS  float64   `json:"round_trip_ms"`      // mean of the window, to the peers of the cell; 0: not measured yet
+	DelayMS      float64   `json:"delay_ms,omitempty"` // mean of the window, one way; 0: not measured
+	ProcessingMS float64   `json:"processing_ms"`      // for a payload of weight 1, see Meter.Base; 0: not measured
+	QueueDepth   uint32    `json:"queue_depth"`        // operations that wait
+	Heartbeat    int64     `json:"heartbeat"`          // wall clock of the agent, Unix milliseconds; display only
+	Score        uint16    `json:"score"`              // 0-1000, see Score; higher is harder
+	Reliability  float64   `json:"reliability"`        // share of operations that succeeded in the last hour, 0-1
+	Drift        float64   `json:"drift"`              // standard deviation over mean of delay + processing, 0-10
 	Operation    Operation `json:"operation"`
 	Context      string    `json:"context,omitempty"` // first 16 characters of the manual's hash
 	Capabilities []string  `json:"capabilities,omitempty"`
@@ -122,6 +123,7 @@ type wire struct {
 	Operation    uint8    `cbor:"12,keyasint,omitempty"`
 	Context      string   `cbor:"13,keyasint,omitempty"`
 	Capabilities []string `cbor:"14,keyasint,omitempty"`
+	DelayUS      uint32   `cbor:"15,keyasint,omitempty"`
 }
 
 // encoder writes the one canonical form; decoder refuses duplicates, indefinite
@@ -150,9 +152,9 @@ func (r Record) Encode() ([]byte, error) {
 	}
 	data, err := encoder.Marshal(wire{
 		Version: version, Agent: r.Agent, Class: r.Class, Region: r.Region, Cell: r.Cell,
-		RoundTripUS: scaled(r.RoundTripMS), ProcessingUS: scaled(r.ProcessingMS), QueueDepth: r.QueueDepth,
+		RoundTripUS: scaled(r.RoundTripMS), DelayUS: scaled(r.DelayMS), ProcessingUS: scaled(r.ProcessingMS), QueueDepth: r.QueueDepth,
 		Heartbeat: r.Heartbeat, Score: r.Score, Reliability: uint16(scaled(min(r.Reliability, 1))),
-		Drift: uint16(scaled(min(r.Drift, 10))), Operation: uint8(r.Operation), Context: r.Context, Capabilities: r.Capabilities,
+		Drift: uint16(scaled(min(r.Drift, MaxDrift))), Operation: uint8(r.Operation), Context: r.Context, Capabilities: r.Capabilities,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("encode impedance record: %w", err)
@@ -177,7 +179,7 @@ func Decode(data []byte) (Record, error) {
 	}
 	r := Record{
 		Agent: w.Agent, Class: w.Class, Region: w.Region, Cell: w.Cell,
-		RoundTripMS: float64(w.RoundTripUS) / 1000, ProcessingMS: float64(w.ProcessingUS) / 1000,
+		RoundTripMS: float64(w.RoundTripUS) / 1000, DelayMS: float64(w.DelayUS) / 1000, ProcessingMS: float64(w.ProcessingUS) / 1000,
 		QueueDepth: w.QueueDepth, Heartbeat: w.Heartbeat, Score: w.Score,
 		Reliability: float64(w.Reliability) / 1000, Drift: float64(w.Drift) / 1000,
 		Operation: Operation(w.Operation), Context: w.Context, Capabilities: w.Capabilities,
@@ -198,9 +200,9 @@ func (r Record) check() error {
 		return fmt.Errorf("%w: operation %d", ErrRecord, r.Operation)
 	case r.Score > MaxScore:
 		return fmt.Errorf("%w: score %d, the limit is %d", ErrRecord, r.Score, MaxScore)
-	case !share(r.Reliability, 1) || !share(r.Drift, 10):
+	case !share(r.Reliability, 1) || !share(r.Drift, MaxDrift):
 		return fmt.Errorf("%w: reliability %v or drift %v out of range", ErrRecord, r.Reliability, r.Drift)
-	case !(r.RoundTripMS >= 0) || !(r.ProcessingMS >= 0):
+	case !(r.RoundTripMS >= 0) || !(r.DelayMS >= 0) || !(r.ProcessingMS >= 0):
 		return fmt.Errorf("%w: negative delay", ErrRecord)
 	case len(r.Capabilities) > MaxCapabilities:
 		return fmt.Errorf("%w: %d capabilities, the limit is %d", ErrRecord, len(r.Capabilities), MaxCapabilities)

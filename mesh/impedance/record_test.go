@@ -27,7 +27,7 @@ func sample() Record {
 func largest() Record {
 	r := Record{
 		Agent: strings.Repeat("a", MaxNameBytes), Class: ClassHuman, Region: strings.Repeat("r", MaxNameBytes), Cell: strings.Repeat("c", MaxNameBytes),
-		RoundTripMS: math.MaxFloat32, ProcessingMS: math.Inf(1), QueueDepth: math.MaxUint32, Heartbeat: math.MaxInt64, Score: MaxScore,
+		RoundTripMS: math.MaxFloat32, DelayMS: math.MaxFloat32, ProcessingMS: math.Inf(1), QueueDepth: math.MaxUint32, Heartbeat: math.MaxInt64, Score: MaxScore,
 		Reliability: 1, Drift: 10, Operation: Quarantined, Context: strings.Repeat("x", MaxContextBytes),
 	}
 	for range MaxCapabilities {
@@ -36,33 +36,38 @@ func largest() Record {
 	return r
 }
 
-// TestGolden holds the bytes that members of another version read.
+// TestGolden holds the bytes that members of another version read: what they
+// wrote before one-way delays were known, and with them.
 func TestGolden(t *testing.T) {
-	data, err := sample().Encode()
-	if err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join("testdata", "record-1.hex")
-	if *rewrite {
-		if err := os.WriteFile(path, []byte(hex.EncodeToString(data)+"\n"), 0o644); err != nil {
+	delayed := sample()
+	delayed.DelayMS = 0.5
+	for name, record := range map[string]Record{"record-1.hex": sample(), "record-1-delay.hex": delayed} {
+		data, err := record.Encode()
+		if err != nil {
 			t.Fatal(err)
 		}
+		path := filepath.Join("testdata", name)
+		if *rewrite {
+			if err := os.WriteFile(path, []byte(hex.EncodeToString(data)+"\n"), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if have := hex.EncodeToString(data); have != strings.TrimSpace(string(text)) {
+			t.Errorf("have %s\nwant %s", have, text)
+		}
+		golden, err := hex.DecodeString(strings.TrimSpace(string(text)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r, err := Decode(golden); err != nil || !reflect.DeepEqual(r, record) {
+			t.Errorf("have %+v, %v\nwant %+v", r, err, record)
+		}
+		t.Logf("%d bytes", len(data))
 	}
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if have := hex.EncodeToString(data); have != strings.TrimSpace(string(text)) {
-		t.Errorf("have %s\nwant %s", have, text)
-	}
-	golden, err := hex.DecodeString(strings.TrimSpace(string(text)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if r, err := Decode(golden); err != nil || !reflect.DeepEqual(r, sample()) {
-		t.Errorf("have %+v, %v\nwant %+v", r, err, sample())
-	}
-	t.Logf("%d bytes", len(data))
 }
 
 // TestSizeBound: the library that carries a record panics over 512 bytes.
@@ -93,8 +98,9 @@ func TestRefuses(t *testing.T) {
 		"reliability":     func(r *Record) { r.Reliability = 1.1 },
 		"reliability NaN": func(r *Record) { r.Reliability = math.NaN() },
 		"drift":           func(r *Record) { r.Drift = -1 },
-		"delay":           func(r *Record) { r.RoundTripMS = -1 },
-		"delay NaN":       func(r *Record) { r.ProcessingMS = math.NaN() },
+		"round trip":      func(r *Record) { r.RoundTripMS = -1 },
+		"delay":           func(r *Record) { r.DelayMS = math.NaN() },
+		"processing NaN":  func(r *Record) { r.ProcessingMS = math.NaN() },
 		"context":         func(r *Record) { r.Context = strings.Repeat("x", MaxContextBytes+1) },
 		"capability":      func(r *Record) { r.Capabilities = []string{strings.Repeat("x", MaxCapabilityBytes+1)} },
 		"capabilities":    func(r *Record) { r.Capabilities = make([]string, MaxCapabilities+1) },
