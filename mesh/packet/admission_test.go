@@ -281,7 +281,8 @@ type hostile struct {
 // hostiles of the issue and of spec 9.2; "insider" has the cell's key.
 func hostiles(t testing.TB) []hostile {
 	rogue := sealer(t, "rogue")
-	flooder := sealer(t, "flooder")
+	flooder, elsewhere := sealer(t, "flooder"), sealer(t, "honest-2")
+	thief := must(NewSealer(must(NewKey("gallery-east", []byte("another secret, as long"))), "honest-1", started))
 	var captured []byte
 	return []hostile{
 		{"oversized", TooLarge, func(_ *world, n int) (netip.AddrPort, []byte) { return foreign, make([]byte, MaxDatagramBytes+1+n%100) }},
@@ -300,8 +301,7 @@ func hostiles(t testing.TB) []hostile {
 			return foreign, data
 		}},
 		{"forged MAC in an honest name", Unauthentic, func(w *world, _ int) (netip.AddrPort, []byte) {
-			data := sealed(t, must(NewSealer(must(NewKey("gallery-east", []byte("another secret, as long"))), "honest-1", started)), w.wall(), heartbeat())
-			return foreign, data
+			return foreign, sealed(t, thief, w.wall(), heartbeat())
 		}},
 		{"replayed", Replayed, func(w *world, n int) (netip.AddrPort, []byte) {
 			if n%500 == 0 {
@@ -328,7 +328,7 @@ func hostiles(t testing.TB) []hostile {
 			return foreign, sealed(t, flooder, w.wall(), heartbeat())
 		}},
 		{"honest name from elsewhere", WrongOrigin, func(w *world, _ int) (netip.AddrPort, []byte) {
-			return foreign, sealed(t, sealer(t, "honest-2"), w.wall(), heartbeat())
+			return foreign, sealed(t, elsewhere, w.wall(), heartbeat())
 		}},
 		{"names without end", TooManySources, func(w *world, n int) (netip.AddrPort, []byte) {
 			return foreign, sealed(t, sealer(t, fmt.Sprintf("forged-%d", n)), w.wall(), heartbeat())
@@ -354,8 +354,12 @@ func TestFlood(t *testing.T) {
 func flood(t *testing.T, kinds []hostile) {
 	w := newWorld(t, options())
 	w.registers("rogue", Source{Rate: 10_000})
-	w.registers("flooder", Source{})
-	const honest, rounds = 20, 70
+	w.registers("flooder", Source{Rate: 1})
+	const honest = 20
+	rounds := 70
+	if testing.Short() {
+		rounds = 15
+	}
 	var members []*Sealer
 	for i := range honest {
 		name := fmt.Sprintf("honest-%d", i)
