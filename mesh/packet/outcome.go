@@ -4,8 +4,8 @@ package packet
 // datagram was not judged, and must not be used.
 type Outcome uint8
 
-// The outcomes, in the order of the checks but for the first two. Each datagram
-// has exactly one, and is counted under it.
+// The outcomes. Each datagram has exactly one, and is counted under it; up to
+// Unauthentic nothing that it says of itself is believed.
 const (
 	// Accepted: authentic, fresh, the first of its kind. Use it.
 	Accepted Outcome = 1 + iota
