@@ -149,8 +149,8 @@ func TestExchange(t *testing.T) {
 		if !ok {
 			t.Fatal("no exchange")
 		}
-		offset := (e.T2.Sub(e.T1) + e.T3.Sub(e.T4)) / 2
-		way := e.T4.Sub(e.T1) - e.T3.Sub(e.T2)
+		offset := (e.Received.Sub(e.Sent) + e.Answered.Sub(e.Returned)) / 2
+		way := e.Returned.Sub(e.Sent) - e.Answered.Sub(e.Received)
 		if wrong := offset + ahead; wrong > way/2+time.Millisecond || wrong < -way/2-time.Millisecond { // a millisecond for what sets the machine's clock
 			t.Errorf("offset %s with a way of %s", offset, way)
 		}

@@ -215,4 +215,7 @@ func (c *coder) order(k Kind, o *Order) {
 	if k == Freeze {
 		o.PreserveTo = c.string(firstOwn+6, majorText, o.PreserveTo, MaxPathBytes)
 	}
+	if k == Circuit || k == Freeze || k == Thaw {
+		o.Sequence = c.must(firstOwn+7, o.Sequence, math.MaxUint64)
+	}
 }

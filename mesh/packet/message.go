@@ -114,6 +114,7 @@ type Order struct {
 	Action     Action        // CIRCUIT
 	Scope      Scope         // all but CANCEL, whose Correlation says what it is about
 	Target     Name          // what of the scope; none for Global
+	Sequence   uint64        // CIRCUIT, FREEZE, THAW: raised by who gave the order, kept by who passes it on; of two the higher holds
 	RetryAfter time.Duration // CIRCUIT: when the breaker will probe, whole milliseconds
 	By         []byte        // FREEZE, THAW, CANCEL: who, UTF-8, at most MaxByBytes; needed
 	Reason     []byte        // UTF-8, at most MaxReasonBytes
@@ -129,9 +130,13 @@ type Echo struct {
 	Received Wall // t2, this sender's clock; zero: nothing to echo
 }
 
-// Exchange is the four timestamps: T1 and T4 by the receiver's clock, T2 and T3
-// by the sender's.
-type Exchange struct{ T1, T2, T3, T4 Wall }
+// Exchange is the four timestamps of RFC 5905 section 8.
+type Exchange struct {
+	Sent     Wall // t1, the receiver's clock: its own message left
+	Received Wall // t2, the sender's clock: and came there
+	Answered Wall // t3, the sender's clock: the answer left
+	Returned Wall // t4, the receiver's clock: and came
+}
 
 // Exchange gives the timestamps that a message which came at received (by this
 // agent's clock) completes; false if it echoes nothing.

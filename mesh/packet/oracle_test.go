@@ -134,6 +134,9 @@ func drawOrder(t *rapid.T, k Kind) (o Order) {
 	if k != Probe {
 		o.Reason = drawText(t, "reason", MaxReasonBytes)
 	}
+	if k == Circuit || k == Freeze || k == Thaw {
+		o.Sequence = rapid.Uint64Min(1).Draw(t, "sequence")
+	}
 	if k == Freeze {
 		o.PreserveTo = drawText(t, "preserve", MaxPathBytes)
 	}

@@ -59,6 +59,7 @@ func TestRefusesToSeal(t *testing.T) {
 		"state without conflict": {"ack", func(m *Message) { m.Result.State = mesh.Conflict }, "key 0 is missing"},
 		"long value":             {"ack-conflict", func(m *Message) { m.Result.Conflict.Expected = make([]byte, MaxValueBytes+1) }, "too long"},
 		"value not text":         {"ack-conflict", func(m *Message) { m.Result.Conflict.Received = []byte{0xff} }, "not UTF-8"},
+		"no sequence":            {"thaw", func(m *Message) { m.Order.Sequence = 0 }, "key 15 is missing"},
 		"no action":              {"circuit", func(m *Message) { m.Order.Action = 0 }, "key 8 is missing"},
 		"nobody":                 {"freeze", func(m *Message) { m.Order.By = nil }, "key 12 is missing"},
 		"long reason":            {"freeze", func(m *Message) { m.Order.Reason = make([]byte, MaxReasonBytes+1) }, "key 13 is too long"},
