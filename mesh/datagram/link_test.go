@@ -284,6 +284,30 @@ func TestKernelRefuses(t *testing.T) {
 	}
 }
 
+// TestSocketErrors: errors of the socket that are over are counted, and the next
+// message is received.
+func TestSocketErrors(t *testing.T) {
+	a, _ := open(t, "a", nil)
+	b, box := open(t, "b", nil)
+	register(t, b, "a", packet.Source{})
+	errors := []unix.Errno{unix.ENOMEM, unix.ECONNREFUSED, unix.EINTR, unix.ENETDOWN}
+	b.read = func(fd uintptr) bool {
+		if len(errors) == 0 {
+			return b.readSome(fd)
+		}
+		b.came, b.failed, errors = 0, errors[0], errors[1:]
+		return true
+	}
+	run(t, b)
+	if err := a.Send(b.Addr(), heartbeat()); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "the message", func() bool { return box.count.Load() == 1 })
+	if s := b.Status(); s.Faults != 3 {
+		t.Errorf("%+v", s)
+	}
+}
+
 // TestLost: what finds the kernel's buffer full is counted.
 func TestLost(t *testing.T) {
 	a, _ := open(t, "a", nil)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/ed25519"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -296,9 +297,13 @@ func TestKeys(t *testing.T) {
 }
 
 func TestKindNames(t *testing.T) {
-	for k, want := range map[Kind]string{Heartbeat: "HEARTBEAT", Probe: "PROBE", 0: "INVALID", 99: "invalid"} {
-		if k.String() != want {
-			t.Errorf("%d: %s", k, k)
+	for have, want := range map[fmt.Stringer]string{
+		Heartbeat: "HEARTBEAT", Probe: "PROBE", Kind(0): "INVALID", Kind(99): "invalid", Background: "background", Critical: "critical",
+		Direct: "direct", Pipeline: "pipeline", Observe: "observe", Sync: "sync", Cluster: "cluster", Global: "global", Open: "OPEN", HalfOpen: "HALF_OPEN", Close: "CLOSE",
+		ContextDivergence: "context-divergence", HashMismatch: "hash-mismatch", ConflictType(0): "none", Verb(7): "invalid",
+	} {
+		if have.String() != want {
+			t.Errorf("%#v: %s, want %s", have, have, want)
 		}
 	}
 	if PeerKinds.Len() != 3 || AllKinds.Len() != int(lastKind) || PeerKinds.Has(Coordinate) || PeerKinds.Has(Freeze) || !AllKinds.Has(Thaw) {
