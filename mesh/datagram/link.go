@@ -238,9 +238,10 @@ func (l *Link) Forget(name string) {
 // SetClock tells how far a source's clock is before this agent's, and how wrong
 // that may be.
 func (l *Link) SetClock(place int, offset, bound time.Duration) {
+	now, _ := l.options.Clock()
 	l.judging.Lock()
 	defer l.judging.Unlock()
-	l.admission.SetClock(place, offset, bound)
+	l.admission.SetClock(now, place, offset, bound)
 }
 
 // Sign makes the Link sign every message of these kinds from now on.

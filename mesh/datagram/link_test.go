@@ -446,10 +446,11 @@ func TestSources(t *testing.T) {
 		t.Fatal(err)
 	}
 	await(t, "what is signed", func() bool { return box.count.Load() == 1 })
-	b.SetClock(place, time.Second, time.Millisecond) // a is not a second ahead
+	b.SetClock(place, -time.Second, time.Millisecond) // a is not a second behind
 	if err := a.Send(b.Addr(), heartbeat()); err != nil {
 		t.Fatal(err)
 	}
+	await(t, "the refusal", func() bool { s := b.Status(); return s.Counts.Of(packet.FutureDated) == 1 })
 	b.Forget("a")
 	if s := b.Status(); s.Registered != 0 || s.Newcomers != 1 {
 		t.Errorf("%+v", s)

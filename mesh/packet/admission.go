@@ -112,7 +112,7 @@ func NewAdmission(o Options) (*Admission, error) {
 		// the sender's clock (its offset and the error of that), and is over two more
 		// after its time to live.
 		retention: MaxTTL + 4*o.ClockTolerance,
-		blank:     source{Source: Source{}.withDefaults(), tolerance: o.ClockTolerance},
+		blank:     source{Source: Source{}.withDefaults()},
 	}, nil
 }
 
@@ -153,7 +153,7 @@ func (a *Admission) judge(now time.Duration, wall Wall, origin netip.AddrPort, d
 	if outcome := a.permitted(s, origin, m); outcome != Accepted {
 		return Verdict{Outcome: outcome}
 	}
-	if outcome := a.timely(s, wall, m); outcome != Accepted {
+	if outcome := a.timely(s, now, wall, m); outcome != Accepted {
 		return Verdict{Outcome: outcome}
 	}
 	if known {
@@ -206,17 +206,18 @@ func (a *Admission) permitted(s *source, origin netip.AddrPort, m *Message) Outc
 }
 
 // timely checks when the message was sealed, against this agent's clock.
-func (a *Admission) timely(s *source, wall Wall, m *Message) Outcome {
-	age := wall.Sub(m.At) + s.offset
+func (a *Admission) timely(s *source, now time.Duration, wall Wall, m *Message) Outcome {
+	offset, bound := s.reading(now, a.retention, a.options.ClockTolerance, m.Epoch)
+	age := wall.Sub(m.At) + offset
 	switch {
-	case age < -s.tolerance:
+	case age < -bound:
 		a.off = -age
 		return FutureDated
-	case age > m.TTL+s.tolerance:
+	case age > m.TTL+bound:
 		a.off = age - m.TTL
 		return Expired
-	case m.At.Add(-s.offset) < a.options.Since:
-		a.off = a.options.Since.Sub(m.At.Add(-s.offset))
+	case m.At.Add(-offset) < a.options.Since:
+		a.off = a.options.Since.Sub(m.At.Add(-offset))
 		return Expired
 	}
 	return Accepted

@@ -256,7 +256,9 @@ func TestClock(t *testing.T) {
 	w := newWorld(t, options())
 	place := w.registers("peer", Source{})
 	s := sealer(t, "peer")
-	w.a.SetClock(place, 500*time.Millisecond, 10*time.Millisecond) // the peer is half a second ahead
+	w.a.SetClock(w.now, place, 500*time.Millisecond, 10*time.Millisecond) // not heard yet: nothing can have been measured
+	w.wants("first", home, sealed(t, s, w.wall(), heartbeat()), Accepted)
+	w.a.SetClock(w.now, place, 500*time.Millisecond, 10*time.Millisecond) // the peer is half a second ahead
 	w.wants("on time", home, sealed(t, s, w.wall().Add(500*time.Millisecond), heartbeat()), Accepted)
 	w.wants("early", home, sealed(t, s, w.wall().Add(511*time.Millisecond), heartbeat()), FutureDated)
 	m := heartbeat()
@@ -264,10 +266,31 @@ func TestClock(t *testing.T) {
 	w.wants("late", home, sealed(t, s, w.wall().Add(389*time.Millisecond), m), Expired)
 	m.ID[15]++
 	w.wants("just in time", home, sealed(t, s, w.wall().Add(391*time.Millisecond), m), Accepted)
-	w.a.SetClock(place, time.Hour, time.Hour)
+	w.now += 20 * time.Second
+	w.wants("early, but by the drift of 20 s", home, sealed(t, s, w.wall().Add(519*time.Millisecond), heartbeat()), Accepted)
+	w.wants("earlier than that", home, sealed(t, s, w.wall().Add(521*time.Millisecond), heartbeat()), FutureDated)
+	w.a.SetClock(w.now, place, time.Hour, time.Hour)
 	w.wants("an hour off", home, sealed(t, s, w.wall().Add(time.Hour), heartbeat()), FutureDated)
-	w.a.SetClock(-1, 0, 0)
-	w.a.SetClock(99, 0, 0)
+	w.a.SetClock(w.now, -1, 0, 0)
+	w.a.SetClock(w.now, 99, 0, 0)
+}
+
+// TestClockIsMeasuredAnew: what was measured shuts nobody out for good whose clock
+// has changed since: not one that starts anew, nor one that was heard no more.
+func TestClockIsMeasuredAnew(t *testing.T) {
+	w := newWorld(t, options())
+	place := w.registers("peer", Source{})
+	ahead := time.Second
+	s := must(NewSealer(someKey(), "peer", w.wall().Add(ahead)))
+	w.wants("before", home, sealed(t, s, w.wall().Add(ahead), heartbeat()), Accepted)
+	w.a.SetClock(w.now, place, ahead, time.Millisecond)
+	w.now += 2 * time.Second
+	s = must(NewSealer(someKey(), "peer", w.wall())) // its clock was set, and it started anew
+	w.wants("started anew", home, sealed(t, s, w.wall(), heartbeat()), Accepted)
+	w.a.SetClock(w.now, place, -ahead, time.Millisecond) // a wrong measurement
+	w.wants("measured wrongly", home, sealed(t, s, w.wall(), heartbeat()), FutureDated)
+	w.now += MaxTTL + 4*2*time.Second + 1
+	w.wants("measured wrongly, a minute later", home, sealed(t, s, w.wall(), heartbeat()), Accepted)
 }
 
 // hostile is one kind of input that must not matter to others. It is made anew for

@@ -74,16 +74,16 @@ func (a *Admission) Forget(name string) {
 }
 
 // SetClock tells how far the clock of a source is before this agent's, and how
-// wrong that may be, as measured by four timestamps. Beyond Options.ClockTolerance
-// both are cut to it: an offset that large is for a person to mend.
-func (a *Admission) SetClock(place int, offset, bound time.Duration) {
-	if place < 0 || place >= len(a.sources) || !a.sources[place].used {
+// wrong that may be, as measured at now by four timestamps. Beyond
+// Options.ClockTolerance both are cut to it: an offset that large is for a person to
+// mend. It holds until the source starts anew; the bound grows by 500 ppm.
+func (a *Admission) SetClock(now time.Duration, place int, offset, bound time.Duration) {
+	if place < 0 || place >= len(a.sources) || !a.sources[place].heard {
 		return
 	}
 	limit := a.options.ClockTolerance
 	s := a.sources[place]
-	s.offset = min(max(offset, -limit), limit)
-	s.tolerance = min(max(bound, time.Millisecond), limit)
+	s.clock = clock{epoch: s.epoch, offset: min(max(offset, -limit), limit), bound: min(max(bound, time.Millisecond), limit), at: now}
 }
 
 // Name gives the name of a place; false if nobody has it.

@@ -69,9 +69,31 @@ type source struct {
 	window     window
 	recent     recent
 	rate       bucket
-	failures   bucket        // signatures that were checked in vain
-	offset     time.Duration // its clock minus ours
-	tolerance  time.Duration // how wrong that may be
+	failures   bucket // signatures that were checked in vain
+	clock      clock
+}
+
+// clock is what was measured of a source's clock in one epoch.
+type clock struct {
+	epoch  uint64        // 0: nothing was measured
+	offset time.Duration // it minus ours
+	bound  time.Duration // how wrong that may be
+	at     time.Duration // when it was measured
+}
+
+// drift is how fast the bound of a measured offset grows, one in so many: 500 ppm,
+// twenty times what a crystal does.
+const drift = 2000
+
+// reading gives the offset to judge a message by, and how wrong it may be. What was
+// measured holds for its epoch alone, and as long as the source is heard: a peer
+// whose clock was set meanwhile must not be shut out by what was measured before,
+// since then nothing would ever be measured again.
+func (s *source) reading(now, after, tolerance time.Duration, epoch uint64) (offset, bound time.Duration) {
+	if c := s.clock; c.epoch == epoch && !s.forgotten(now, after) {
+		return c.offset, min(c.bound+(now-c.at)/drift, tolerance)
+	}
+	return 0, tolerance
 }
 
 // forgotten says whether so long nothing was accepted from it that all it ever
@@ -107,5 +129,5 @@ func (s *source) accept(now, after time.Duration, m *Message) Outcome {
 }
 
 // maxFailures is how many wrong signatures a source is allowed a second: checking
-// one takes some 50 us. Only who has the scope's key can make one.
+// one takes some 90 us. Only who has the scope's key can make one.
 const maxFailures = 200
