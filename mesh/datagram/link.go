@@ -276,7 +276,7 @@ func (l *Link) Status() Status {
 	l.judging.Unlock()
 	_ = l.raw.Control(func(fd uintptr) { // fails when closed: the rest is still true
 		s.ReceiveBuffer, _ = unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF)
-		s.Lost = lost(int(fd))
+		s.Lost, _ = lost(int(fd))
 	})
 	return s
 }

@@ -115,13 +115,13 @@ func (l *Link) skip() error {
 }
 
 // lost asks the kernel how many datagrams it dropped for want of room (SO_MEMINFO,
-// linux/sock_diag.h: the last of nine counters).
-func lost(fd int) uint64 {
+// linux/sock_diag.h: the last of nine counters); false if it does not say.
+func lost(fd int) (n uint64, known bool) {
 	var info [9]uint32
 	size := uint32(unsafe.Sizeof(info))
 	_, _, errno := unix.Syscall6(unix.SYS_GETSOCKOPT, uintptr(fd), unix.SOL_SOCKET, unix.SO_MEMINFO, uintptr(unsafe.Pointer(&info)), uintptr(unsafe.Pointer(&size)), 0)
 	if errno != 0 || size < uint32(unsafe.Sizeof(info)) {
-		return 0
+		return 0, false
 	}
-	return uint64(info[8])
+	return uint64(info[8]), true
 }
