@@ -47,6 +47,7 @@ check-tidy: ## every go.mod file names exactly what is used
 bench: ## figures of docs/benchmarks.md that need one process, and the same rules in its peers
 	go test -p 1 -run '^$$' -bench . -benchmem ./...
 	go -C tools/peers test -p 1 -bench . -benchmem .
+	DANCER_FIGURES=1 go test -p 1 -count=1 -v -run TestFigures ./mesh/datagram
 
 bench-spine: ## the reflex beside the same loop in C, idle and busy (20 min, quiet machine, root, gcc, rt-tests)
 	DANCER_FIGURES=$(or $(DANCER_FIGURES),1) go test -count=1 -timeout 90m -v -run TestFigures ./runtime/spine

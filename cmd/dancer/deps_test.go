@@ -32,6 +32,7 @@ var pureRooms = []string{
 	"partner",
 	"mesh", "mesh/impedance", "mesh/arrival", "mesh/quorum", "mesh/breaker",
 	"mesh/conflict", "mesh/conductor", "mesh/fleet",
+	"mesh/packet",
 	"storage",
 }
 
@@ -44,6 +45,7 @@ var hotRooms = []string{"hal", "reflex", "reflex/program", "runtime/link", "runt
 var adapters = []string{
 	"hal/gpio", "hal/serial", "hal/i2c", "hal/evdev", "hal/sim", "hal/watchdog",
 	"mesh/gossip", "mesh/mqtt", "mesh/broker",
+	"mesh/datagram",
 	"storage/bolt", "storage/segment", "storage/recording",
 }
 
@@ -90,9 +92,9 @@ var thirdParty = map[string][]string{
 	"github.com/prometheus":               {"runtime/web", "runtime/brain", "runtime/conductor"},
 	// Pure encoders: no I/O, and entropy is an argument.
 	"github.com/fxamacker/cbor": {"mesh", "mesh/impedance", "mesh/gossip", "storage"},
-	"github.com/oklog/ulid":     {"mesh", "storage"},
+	"github.com/oklog/ulid":     {"mesh", "mesh/packet", "storage"},
 	// System calls belong to what owns a descriptor or a process.
-	"golang.org/x/sys": {"hal/gpio", "hal/serial", "hal/i2c", "hal/evdev", "hal/watchdog", "runtime", "runtime/link", "runtime/memory", "runtime/privilege", "runtime/spine", "runtime/brain", "runtime/doctor", "runtime/guest/init", "storage/bolt"},
+	"golang.org/x/sys": {"hal/gpio", "hal/serial", "hal/i2c", "hal/evdev", "hal/watchdog", "mesh/datagram", "runtime", "runtime/link", "runtime/memory", "runtime/privilege", "runtime/spine", "runtime/brain", "runtime/doctor", "runtime/guest/init", "storage/bolt"},
 	// Only to know whether logs go to a person.
 	"golang.org/x/term": {"cmd/dancer", "runtime"},
 	"golang.org/x/time": {"runtime/web", "mesh/mqtt", "mesh/gossip"},
@@ -120,6 +122,7 @@ var notInSpine = map[string]string{
 	module + "mesh/mqtt":               "the spine has no network",
 	module + "mesh/broker":             "the spine has no network",
 	module + "mesh/gossip":             "the spine has no network",
+	module + "mesh/datagram":           "the spine has no network",
 	module + "storage/bolt":            "the spine has no database",
 	module + "storage/recording":       "the brain records; the spine only leaves traces",
 	module + "runtime/brain":           "the brain is another process; it may die at any time",
