@@ -30,7 +30,8 @@ type index struct {
 	keys   uint64      // that the table must have
 	behind atomic.Bool // the store has refused a change: what follows waits for the next start
 
-	last segment.Head // that was read at the start: the log must have that record
+	last   segment.Head // that was read at the start: the log must have that record
+	newest segment.Head // that was written, perhaps not committed yet
 }
 
 const headKey = "head"
@@ -138,6 +139,47 @@ func (x *index) add(at segment.Position, r *conflict.Record) {
 	x.enqueue(append(changes, x.headChange(segment.Head{Count: at.Index + 1, Hash: at.Hash})))
 }
 
+// trim removes what points to records before the first that is there: their
+// segments were pruned.
+func (x *index) trim(first uint64) {
+	if x.behind.Load() {
+		return
+	}
+	if !x.commit(x.headChange(x.newest)) { // and all that waits: the keys are counted
+		return
+	}
+	below := fmt.Sprintf("%016x", first)
+	var gone []storage.Change
+	err := x.store.Range(storage.TableConflicts, "", "", func(key string, _ []byte) error {
+		if at := strings.LastIndexByte(key, '/'); at >= 0 && key[at+1:] < below {
+			gone = append(gone, storage.Change{Table: storage.TableConflicts, Key: key, Delete: true})
+		}
+		return nil
+	})
+	if err != nil {
+		x.log.Warn("trim index of conflicts", "error", err)
+		return
+	}
+	for len(gone) > 0 && !x.behind.Load() {
+		n := min(len(gone), 500)
+		x.keys -= uint64(n)
+		x.commit(append(gone[:n:n], x.headChange(x.newest))...)
+		gone = gone[n:]
+	}
+}
+
+// commit writes changes and waits for them, with everything before.
+func (x *index) commit(changes ...storage.Change) bool {
+	ctx, cancel := context.WithTimeout(context.Background(), appendWithin)
+	defer cancel()
+	if err := x.store.Write(ctx, changes...); err != nil {
+		x.behind.Store(true)
+		x.log.Warn("index of conflicts: it is made up for at the next start", "error", err)
+		return false
+	}
+	return true
+}
+
 // end says that the index has all of the log, marks and all.
 func (x *index) end(log segment.Head) {
 	if x.behind.Load() {
@@ -150,6 +192,7 @@ func (x *index) end(log segment.Head) {
 }
 
 func (x *index) headChange(h segment.Head) storage.Change {
+	x.newest = h
 	data := binary.LittleEndian.AppendUint64(nil, h.Count)
 	data = append(data, h.Hash[:]...)
 	data = binary.LittleEndian.AppendUint64(data, x.keys)

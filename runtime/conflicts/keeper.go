@@ -87,6 +87,7 @@ type Keeper struct {
 	tokens  float64
 	tokenAt time.Duration
 	retryAt time.Duration
+	pruned  uint64 // segments, when the index was trimmed last
 }
 
 // Open opens the log in a data folder and takes up what was open. A log that is
@@ -249,7 +250,7 @@ func (k *Keeper) take(c conflict.Claim) {
 	effect, err := k.queue.Report(now, conflict.Report{Key: key, Agent: k.nameOf(c.Agent), Detail: c.Detail})
 	k.mutex.Unlock()
 	switch {
-	case err == nil && !effect.New:
+	case err == nil && !effect.New && k.open[key] != nil:
 		k.again(effect)
 		return
 	case err != nil && !conflict.Refused(err):
@@ -260,14 +261,14 @@ func (k *Keeper) take(c conflict.Claim) {
 		k.counters.unlogged.Add(1)
 		return
 	}
-	r := k.record(&c, key, effect.Task)
+	r := k.record(&c, key, effect.Task) // also of one that was left out when it was new
 	if err != nil {
 		r.Event, r.Count, r.Agents, r.Why = conflict.EventUnqueued, 1, 1, err.Error()
 		r.Priority = conflict.Classify(c.Detail)
 		k.store(r)
 		return
 	}
-	r.Escalated = effect.Escalate.Names()
+	r.Escalated = effect.Task.Told.Names()
 	if c.Data != nil {
 		r.Quarantined = k.quarantine(now, key, &c)
 	}
@@ -475,8 +476,13 @@ func (k *Keeper) write(r *conflict.Record) error {
 	if err != nil {
 		return err
 	}
-	if k.index != nil {
-		k.index.add(at, r)
+	if k.index == nil {
+		return nil
+	}
+	k.index.add(at, r)
+	if pruned := k.records.Counters().Pruned; pruned != k.pruned {
+		k.pruned = pruned
+		k.index.trim(k.records.First())
 	}
 	return nil
 }

@@ -50,15 +50,17 @@ func newRig(t *testing.T) *rig {
 	return r
 }
 
-func (r *rig) open() {
+func (r *rig) open() { r.openWith(0) }
+
+func (r *rig) openWith(most int64) {
 	r.t.Helper()
 	var err error
-	if r.store, err = bolt.OpenWith(r.data, "robot", bolt.Options{LazyDelay: time.Millisecond}); err != nil {
+	if r.store, err = bolt.OpenWith(r.data, "robot", bolt.Options{LazyDelay: 50 * time.Millisecond}); err != nil {
 		r.t.Fatal(err)
 	}
 	ids := mesh.NewIDs(rand.Reader)
 	r.k, err = Open(Options{
-		Data: r.data, Store: r.store, Owner: "bot-1", Cell: "hall", SegmentBytes: 4096, Context: func() string { return "sha256:77" },
+		Data: r.data, Store: r.store, Owner: "bot-1", Cell: "hall", SegmentBytes: 4096, MaxBytes: most, Context: func() string { return "sha256:77" },
 		NewID: func() string {
 			id, err := ids.Next(r.wall)
 			if err != nil {
@@ -433,4 +435,36 @@ func TestListedJSON(t *testing.T) {
 			t.Errorf("%s lacks %s", raw, want)
 		}
 	}
+}
+
+// TestPrunedIndex: the index does not outgrow a log that has reached its bound.
+func TestPrunedIndex(t *testing.T) {
+	r := newRig(t)
+	r.shut()
+	most := 0
+	for range 3 {
+		r.openWith(12 << 10)
+		for i := range 100 {
+			r.pass(time.Second)
+			r.k.take(claim(conflict.DataContradiction, fmt.Sprint("bot-", i%40), fmt.Sprint(r.now)))
+			if i%10 == 0 {
+				if err := r.store.Flush(context.Background()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			most = max(most, r.store.Len(storage.TableConflicts))
+		}
+		if r.k.records.First() == 0 || most > 4*50 {
+			t.Fatalf("first record %d, up to %d keys", r.k.records.First(), most)
+		}
+		all := r.check(Query{Since: noon.Add(time.Second)})
+		if len(all) < 10 || len(all) > 60 || r.check(Query{Limit: 1})[0].Subject != fmt.Sprint(r.now) {
+			t.Errorf("%d conflicts", len(all))
+		}
+		r.shut()
+		if strings.Contains(r.log.String(), "made anew") {
+			t.Error(r.log)
+		}
+	}
+	r.openWith(0)
 }

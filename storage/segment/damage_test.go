@@ -50,7 +50,7 @@ func load(t testing.TB, dir string) map[string][]byte {
 // restore puts files into a folder of their own.
 func restore(t testing.TB, files map[string][]byte) string {
 	t.Helper()
-	dir := filepath.Join(t.TempDir(), "log")
+	dir := filepath.Join(inMemory(t), "log")
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -63,6 +63,17 @@ func restore(t testing.TB, files map[string][]byte) string {
 			t.Fatal(err)
 		}
 	}
+	return dir
+}
+
+// inMemory gives a folder in memory, where there is one: what is tested is what the
+// files have, thousands of times over.
+func inMemory(t testing.TB) string {
+	dir, err := os.MkdirTemp("/dev/shm", "segment")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	return dir
 }
 

@@ -76,16 +76,16 @@ func (f *faulty) error(of *error) error {
 }
 
 func (f *faulty) open(path string) (file, error) {
-	real, err := f.unsynced.open(path)
-	return faultyFile{real, f}, err
+	onDisk, err := f.unsynced.open(path)
+	return faultyFile{onDisk, f}, err
 }
 
 func (f *faulty) create(path string) (file, error) {
 	if err := f.error(&f.make); err != nil {
 		return nil, err
 	}
-	real, err := f.unsynced.create(path)
-	return faultyFile{real, f}, err
+	onDisk, err := f.unsynced.create(path)
+	return faultyFile{onDisk, f}, err
 }
 
 func (f faultyFile) WriteAt(data []byte, at int64) (int, error) {
@@ -121,7 +121,7 @@ func TestDiskErrors(t *testing.T) {
 		"nothing at all": {func(f *faulty, err error) { f.write, f.make, f.cut, f.sync = err, err, err, err }, unix.EIO, unix.EIO},
 	} {
 		t.Run(name, func(t *testing.T) {
-			dir := filepath.Join(t.TempDir(), "log")
+			dir := filepath.Join(inMemory(t), "log")
 			disk := &faulty{}
 			l := begin(t, dir, Options{SegmentBytes: 300, files: disk})
 			put(t, l, 0, 5)
@@ -147,7 +147,7 @@ func TestDiskErrors(t *testing.T) {
 // it is there afterwards.
 func TestEachFailure(t *testing.T) {
 	for failing := 1; ; failing++ {
-		dir := filepath.Join(t.TempDir(), "log")
+		dir := filepath.Join(inMemory(t), "log")
 		disk := &faulty{}
 		l := begin(t, dir, Options{SegmentBytes: 400, MaxBytes: 1 << 20, files: disk})
 		disk.set(func() {
@@ -178,7 +178,7 @@ func TestEachFailure(t *testing.T) {
 // TestHungDisk: nobody waits past their deadline, and the log goes on when the disk
 // does.
 func TestHungDisk(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "log")
+	dir := filepath.Join(inMemory(t), "log")
 	disk := &faulty{}
 	l := begin(t, dir, Options{QueueRequests: 2, files: disk})
 	put(t, l, 0, 2)
@@ -210,7 +210,7 @@ func TestHungDisk(t *testing.T) {
 func TestReadOnlyOpen(t *testing.T) {
 	disk := &faulty{}
 	disk.make = unix.EROFS
-	if _, err := Open(filepath.Join(t.TempDir(), "log"), Options{files: disk}); !errors.Is(err, ErrReadOnly) || !strings.Contains(err.Error(), "replace the card") {
+	if _, err := Open(filepath.Join(inMemory(t), "log"), Options{files: disk}); !errors.Is(err, ErrReadOnly) || !strings.Contains(err.Error(), "replace the card") {
 		t.Errorf("%v", err)
 	}
 }
@@ -244,11 +244,10 @@ type powered struct {
 
 type poweredFile struct {
 	p      *powered
-	real   file
+	onDisk file
 	path   string
 	synced []byte
 	writes []write // since the last sync
-	size   int64   // -1, or a cut since the last sync
 }
 
 type write struct {
@@ -256,7 +255,7 @@ type write struct {
 	data []byte
 }
 
-func (p *powered) add(path string, real file, err error) (file, error) {
+func (p *powered) add(path string, onDisk file, err error) (file, error) {
 	if err != nil {
 		return nil, err
 	}
@@ -267,18 +266,18 @@ func (p *powered) add(path string, real file, err error) (file, error) {
 		f = &poweredFile{p: p, path: path}
 		p.files[path] = f
 	}
-	f.real = real
+	f.onDisk = onDisk
 	return f, nil
 }
 
 func (p *powered) open(path string) (file, error) {
-	real, err := disk{}.open(path)
-	return p.add(path, real, err)
+	onDisk, err := disk{}.open(path)
+	return p.add(path, onDisk, err)
 }
 
 func (p *powered) create(path string) (file, error) {
-	real, err := disk{}.create(path)
-	return p.add(path, real, err)
+	onDisk, err := disk{}.create(path)
+	return p.add(path, onDisk, err)
 }
 
 func (p *powered) remove(path string) error {
@@ -294,7 +293,7 @@ func (f *poweredFile) WriteAt(data []byte, at int64) (int, error) {
 	f.p.mutex.Lock()
 	defer f.p.mutex.Unlock()
 	f.writes = append(f.writes, write{at, bytes.Clone(data)})
-	return f.real.WriteAt(data, at)
+	return f.onDisk.WriteAt(data, at)
 }
 
 func (f *poweredFile) Sync() error {
@@ -311,10 +310,10 @@ func (f *poweredFile) Truncate(size int64) error {
 	f.p.mutex.Lock()
 	defer f.p.mutex.Unlock()
 	f.synced = f.synced[:min(int64(len(f.synced)), size)]
-	return f.real.Truncate(size)
+	return f.onDisk.Truncate(size)
 }
 
-func (f *poweredFile) Close() error { return f.real.Close() }
+func (f *poweredFile) Close() error { return f.onDisk.Close() }
 
 func overlay(data []byte, at int64, with []byte) []byte {
 	if need := int(at) + len(with); need > len(data) {
@@ -360,7 +359,7 @@ func TestPowerCut(t *testing.T) {
 }
 
 func powerCut(t *testing.T, r *rand.Rand, seed uint64) {
-	dir := filepath.Join(t.TempDir(), "log")
+	dir := filepath.Join(inMemory(t), "log")
 	disk := &powered{files: map[string]*poweredFile{}}
 	l := begin(t, dir, Options{SegmentBytes: 700, files: disk})
 	var mutex sync.Mutex

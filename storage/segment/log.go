@@ -80,6 +80,7 @@ type Log struct {
 	ended    error // of the writer; read after stopped
 
 	head     atomic.Pointer[Head]
+	first    atomic.Uint64
 	counters struct{ appended, commits, failed, rotated, pruned, waiting atomic.Uint64 }
 
 	w writer // of the writer goroutine
@@ -213,6 +214,9 @@ func (l *Log) queue(ctx context.Context, r request) error {
 
 // Head is where the log ends by what is on the disk.
 func (l *Log) Head() Head { return *l.head.Load() }
+
+// First is the index of the oldest record that is there.
+func (l *Log) First() uint64 { return l.first.Load() }
 
 // Dir is the log's folder.
 func (l *Log) Dir() string { return l.dir }
@@ -490,6 +494,7 @@ func (w *writer) prune() {
 			return
 		}
 		w.segments = w.segments[1:]
+		w.log.first.Store(w.segments[0].first)
 		w.log.counters.pruned.Add(1)
 	}
 }

@@ -39,6 +39,7 @@ func (w *writer) recover() error {
 		return err
 	}
 	w.judge(&end, head, hasHead, had)
+	w.log.first.Store(w.segments[0].first)
 	w.log.head.Store(&Head{Count: w.next, Segment: w.number(), Hash: w.hash})
 	w.planPrune()
 	if len(w.marks) > 0 {

@@ -208,6 +208,9 @@ func TestPrune(t *testing.T) {
 	}
 	end(t, l)
 	data, r := read(t, dir)
+	if l.First() != r.First {
+		t.Errorf("first %d, and %d is there", l.First(), r.First)
+	}
 	if !r.Sound() || r.First == 0 || len(r.Marks) == 0 || r.Bytes > 2600 {
 		t.Fatalf("%+v", r)
 	}
