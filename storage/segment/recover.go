@@ -52,6 +52,7 @@ func (w *writer) recover() error {
 func (w *writer) openHead() (head Head, ok bool, err error) {
 	path := w.log.options.Head
 	head, slot, err := readHead(path)
+	fresh := missing(err)
 	switch {
 	case err == nil:
 		ok = true
@@ -71,6 +72,15 @@ func (w *writer) openHead() (head Head, ok bool, err error) {
 		return head, ok, fmt.Errorf("open head of the log: %w", writeError(path, err))
 	}
 	w.head.file = f
+	if !fresh {
+		return head, ok, nil
+	}
+	// Its name, and that of the log's folder, must outlast a power cut too.
+	for _, dir := range []string{filepath.Dir(path), filepath.Dir(filepath.Clean(w.log.dir))} {
+		if err := w.log.options.files.syncFolder(dir); err != nil {
+			return head, ok, fmt.Errorf("open head of the log: %w", writeError(path, err))
+		}
+	}
 	return head, ok, nil
 }
 

@@ -82,6 +82,8 @@ func sound(t testing.TB, dir string, n int) *Report {
 
 func TestAppendAndReopen(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "log")
+	end(t, begin(t, dir, Options{}))
+	sound(t, dir, 0)
 	n := 0
 	for range 5 {
 		l := begin(t, dir, Options{SegmentBytes: 600})

@@ -136,7 +136,7 @@ func Walk(dir string, o ReadOptions) (*Report, error) {
 				Problem: fmt.Sprintf("%d records stand behind the head: a crash kept them from being acknowledged, or somebody else wrote them", c.next-after.Count)})
 		}
 	} else if o.Head != "" && c.next > 0 && r.Sound() {
-		r.find(Finding{Kind: FindingHead, File: filepath.Base(o.Head), Index: c.next, Problem: "the head is missing: whether the log is whole cannot be said"})
+		r.find(Finding{Kind: FindingHead, File: filepath.Base(o.Head), Index: c.next, Problem: "the head is missing or empty: whether the log is whole cannot be said"})
 	}
 	if o.Known != nil {
 		r.checkEnd("the head that was noted", *o.Known, c.next)
@@ -156,7 +156,7 @@ func (r *Report) readHead(path string, tell bool) (h Head, ok bool) {
 		return h, false
 	}
 	h, _, err := readHead(path)
-	if err != nil && !missing(err) && tell {
+	if err != nil && !missing(err) && !errors.Is(err, errFirstHead) && tell {
 		r.find(Finding{Kind: FindingHead, File: filepath.Base(path), Problem: err.Error()})
 	}
 	return h, err == nil
