@@ -255,7 +255,7 @@ func TestQueueAgainstModel(t *testing.T) {
 		q, m := conflict.NewQueue(64), &model{capacity: 64, agents: map[conflict.Key]map[uint32]bool{}}
 		now := time.Duration(0)
 		for step := range 300 {
-			now += time.Duration(r.IntN(int(90 * time.Second)))
+			now += time.Duration(r.Int64N(int64(90 * time.Second)))
 			switch r.IntN(10) {
 			case 0:
 				k := key(r.Uint64N(40))
