@@ -286,7 +286,7 @@ func (k *Keeper) record(c *conflict.Claim, key conflict.Key, t conflict.Task) co
 	r := conflict.Record{
 		Version: conflict.RecordVersion, ID: k.options.NewID(), Key: hex.EncodeToString(key[:]), Event: conflict.EventOpened, At: k.options.Wall().UTC(),
 		Agent: c.Agent, Source: c.Source, Cell: k.options.Cell, Message: c.Message, Type: c.Type, Priority: t.Priority,
-		Subject: c.Subject, Expected: conflict.ValueOf(c.Expected), Received: conflict.ValueOf(c.Received), Context: k.options.Context(),
+		Subject: conflict.ValueOf(c.Subject).Text, Expected: conflict.ValueOf(c.Expected), Received: conflict.ValueOf(c.Received), Context: k.options.Context(),
 		Count: t.Count, Agents: t.Agents, Strategy: conflict.StrategyOf(c.Type).Method, DueAt: k.dueAt(t),
 	}
 	return r

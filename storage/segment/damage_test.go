@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"flag"
 	"hash/crc32"
 	"io"
@@ -12,6 +13,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 var rewrite = flag.Bool("rewrite", false, "write the golden files anew")
@@ -411,6 +414,38 @@ func rewriteAll(t *testing.T, f map[string][]byte) {
 	clear3(f)
 	for name, data := range other {
 		f[name] = data
+	}
+}
+
+// TestPlantedFiles: a pipe, a device or a folder in the place of a file is found and
+// waited for by nobody.
+func TestPlantedFiles(t *testing.T) {
+	for name, plant := range map[string]func(path string) error{
+		"pipe":   func(path string) error { return unix.Mkfifo(path, 0o600) },
+		"device": func(path string) error { return os.Symlink("/dev/zero", path) },
+		"folder": func(path string) error { return os.Mkdir(path, 0o700) },
+	} {
+		for _, file := range []string{"00000002.segment", "00000003.segment", "head"} {
+			dir := restore(t, small(t, 11))
+			path := filepath.Join(dir, file)
+			if file == "head" {
+				path = HeadOf(dir)
+			}
+			if err := errors.Join(os.Remove(path), plant(path)); err != nil {
+				t.Fatal(err)
+			}
+			if _, r := read(t, dir); r.Sound() {
+				t.Errorf("%s for %s is not found", name, file)
+			}
+			l, err := Open(dir, Options{files: unsynced{}})
+			if (err == nil) != (file != "head") {
+				t.Errorf("%s for %s: %v", name, file, err)
+			}
+			if err == nil {
+				put(t, l, 99, 100)
+				end(t, l)
+			}
+		}
 	}
 }
 

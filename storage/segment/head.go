@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io/fs"
-	"os"
 	"strconv"
 	"strings"
 )
@@ -83,7 +82,7 @@ var errFirstHead = fmt.Errorf("%w, and the second was never written", errNoHead)
 // readHead gives the newest head of a file, with the slot it stands in. A file
 // that is missing is fs.ErrNotExist.
 func readHead(path string) (h Head, slot uint64, err error) {
-	data, err := os.ReadFile(path)
+	data, err := readRegular(path, 2*slotSpacing)
 	if err != nil {
 		return h, 0, err
 	}

@@ -176,7 +176,7 @@ func (w *writer) goOn(end ending, list []uint32, head Head) error {
 func (w *writer) stateOf(number uint32) segmentState {
 	s := segmentState{number: number}
 	path := filepath.Join(w.log.dir, segmentName(number))
-	f, err := os.Open(path)
+	f, err := openRegular(path)
 	if err != nil {
 		return s
 	}

@@ -4,13 +4,15 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Kinds of findings.
@@ -128,7 +130,7 @@ func Walk(dir string, o ReadOptions) (*Report, error) {
 			return r, err
 		}
 	}
-	c.end(list)
+	c.end()
 	if hasHead {
 		r.checkEnd(filepath.Base(o.Head), before, c.next)
 		if after, ok := r.readHead(o.Head, false); ok && c.next > after.Count {
@@ -178,6 +180,7 @@ type chain struct {
 	hasher *hasher
 	watch  map[uint64]*Head // what the hash of a record must be
 	begun  bool
+	oldest uint32 // segment that is there
 	number uint32
 	next   uint64
 	hash   Hash
@@ -191,11 +194,20 @@ func (c *chain) find(kind string, number uint32, index uint64, format string, ar
 // segment walks through one file.
 func (c *chain) segment(number uint32) error {
 	data, err := readSegment(c.dir, number)
+	if missing(err) && !c.begun {
+		return nil // pruned since the folder was listed, or end says that it is not there
+	}
 	if err != nil {
 		c.find(FindingDamaged, number, c.next, "%v", err)
 		c.linked, c.begun = false, true
+		if c.oldest == 0 {
+			c.oldest = number
+		}
 		c.number = number
 		return nil
+	}
+	if c.oldest == 0 {
+		c.oldest = number
 	}
 	c.report.Segments++
 	c.report.Bytes += int64(len(data))
@@ -302,16 +314,16 @@ func (c *chain) mark(e *Entry) {
 }
 
 // end judges what can be said only at the end.
-func (c *chain) end(list []uint32) {
-	if len(list) > 0 && list[0] != 1 && !c.report.marked {
-		c.find(FindingMissing, list[0], 0, "segments 1 to %d are not there, and no mark says that they were pruned", list[0]-1)
+func (c *chain) end() {
+	if c.oldest > 1 && !c.report.marked {
+		c.find(FindingMissing, c.oldest, 0, "segments 1 to %d are not there, and no mark says that they were pruned", c.oldest-1)
 	}
 }
 
 // ReadAt reads one record by its place, as an index has it.
 func ReadAt(dir string, number uint32, offset int64) (Entry, error) {
 	path := filepath.Join(dir, segmentName(number))
-	f, err := os.Open(path)
+	f, err := openRegular(path)
 	if err != nil {
 		return Entry{}, fmt.Errorf("read log: %w", err)
 	}
@@ -354,17 +366,39 @@ func IsLog(dir string) bool {
 }
 
 func readSegment(dir string, number uint32) ([]byte, error) {
-	path := filepath.Join(dir, segmentName(number))
-	info, err := os.Stat(path)
+	return readRegular(filepath.Join(dir, segmentName(number)), maxSegmentBytes)
+}
+
+// readRegular reads a file of a bounded length. Whoever reads a log may be root, and
+// whoever wrote it may have put a pipe or a device in its place: nothing waits for
+// such a file, and nothing of it is read.
+func readRegular(path string, limit int64) ([]byte, error) {
+	f, err := openRegular(path)
 	if err != nil {
 		return nil, err
 	}
-	if !info.Mode().IsRegular() || info.Size() > maxSegmentBytes {
-		return nil, fmt.Errorf("a file of %d bytes is no segment: %d are possible", info.Size(), maxSegmentBytes)
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err == nil && int64(len(data)) > limit {
+		err = fmt.Errorf("%s has more than the %d bytes that are possible", path, limit)
 	}
-	data, err := os.ReadFile(path)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err != nil {
 		return nil, err
 	}
-	return data, err
+	return data, nil
+}
+
+func openRegular(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%s is no regular file", path)
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
 }
