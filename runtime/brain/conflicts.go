@@ -19,13 +19,36 @@ const (
 func (b *brain) openConflicts(data string) {
 	keeper, err := conflicts.Open(conflicts.Options{
 		Data: data, Store: b.archive.store, NewID: b.newID, Wall: b.wall, Clock: b.clock, Owner: b.robot.Name, Cell: b.robot.Cell,
-		Context: func() string { return b.manual.Hash }, SegmentBytes: conflictSegment, MaxBytes: conflictBytes, Log: b.log,
+		Context: func() string { return b.manual.Hash }, SegmentBytes: conflictSegment, MaxBytes: conflictBytes, Log: b.log, Told: b.tellConflict,
 	})
 	if err != nil {
 		b.log.Error("going on without the log of conflicts", "error", err)
 		return
 	}
 	b.conflicts = keeper
+}
+
+// conflictEvent tells of a conflict that others must know of.
+type conflictEvent struct {
+	ID       string            `json:"id"`
+	Event    string            `json:"event"` // opened | raised
+	Type     conflict.Type     `json:"type"`
+	Priority conflict.Priority `json:"priority"`
+	Subject  string            `json:"subject"`
+	Expected string            `json:"expected"`
+	Received string            `json:"received"`
+	Source   string            `json:"source,omitempty"`
+	Count    uint64            `json:"count"`
+	Tell     []string          `json:"tell"` // sector, orchestrator
+}
+
+// tellConflict tells the conductor and whoever watches. It is not recorded: it
+// follows from nothing that a replay could repeat.
+func (b *brain) tellConflict(r conflict.Record) {
+	b.tell(kindConflict, conflictEvent{
+		ID: r.ID, Event: r.Event, Type: r.Type, Priority: r.Priority, Subject: r.Subject,
+		Expected: r.Expected.Text, Received: r.Received.Text, Source: r.Source, Count: r.Count, Tell: r.Escalated,
+	})
 }
 
 // conflict hands in what does not agree. It does not wait.

@@ -4,11 +4,13 @@ import (
 	"context"
 	"crypto/rand"
 	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
 	"dancer/dancer"
 	"dancer/mesh"
+	"dancer/mesh/conflict"
 	"dancer/runtime/conflicts"
 )
 
@@ -66,4 +68,40 @@ func TestDisagreement(t *testing.T) {
 	}
 	b := &brain{} // without a log it goes on
 	b.disagreement(&denied, mesh.Ruling{Escalation: question, Verdict: mesh.RuleApprove, By: "Bo"}, dancer.RulingResult{Outcome: dancer.RulingKept})
+}
+
+// TestTellConflict: a conflict of priority 4 is an event, for the conductor too; one
+// of priority 2 is none.
+func TestTellConflict(t *testing.T) {
+	ids := mesh.NewIDs(rand.Reader)
+	b := &brain{hub: newHub(time.Now), log: slog.New(slog.DiscardHandler)}
+	keeper, err := conflicts.Open(conflicts.Options{
+		Data: t.TempDir(), Owner: "bot-1", Wall: time.Now, Clock: func() time.Duration { return time.Minute }, Told: b.tellConflict,
+		NewID: func() string { id, _ := ids.Next(time.Now()); return id },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.conflicts = keeper
+	lines, stop := b.hub.subscribe()
+	defer stop()
+	b.conflict(conflict.Claim{Detail: conflict.Detail{Type: conflict.DataContradiction}, Subject: "quiet", Expected: "1", Received: "2"})
+	b.conflict(conflict.Claim{Detail: conflict.Detail{Type: conflict.HashMismatch}, Subject: "loud", Expected: "1", Received: "2", Source: "bot-2"})
+	ended, end := context.WithCancel(context.Background())
+	end()
+	if err := keeper.Run(ended); err != nil {
+		t.Error(err)
+	}
+	if len(lines) != 1 {
+		t.Fatalf("%d events", len(lines))
+	}
+	line := string(<-lines)
+	for _, want := range []string{`"kind":"conflict"`, `"event":"opened"`, `"type":"HASH_MISMATCH"`, `"priority":4`, `"subject":"loud"`, `"source":"bot-2"`, `"tell":["sector","orchestrator"]`} {
+		if !strings.Contains(line, want) {
+			t.Errorf("%s lacks %s", line, want)
+		}
+	}
+	if !toldToConductor(kindConflict) {
+		t.Error("the conductor is not told")
+	}
 }
