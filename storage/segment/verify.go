@@ -1,6 +1,7 @@
 package segment
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -378,14 +379,18 @@ func readRegular(path string, limit int64) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, limit+1))
-	if err == nil && int64(len(data)) > limit {
-		err = fmt.Errorf("%s has more than the %d bytes that are possible", path, limit)
-	}
+	info, err := f.Stat()
 	if err != nil {
 		return nil, err
 	}
-	return data, nil
+	data := bytes.NewBuffer(make([]byte, 0, min(info.Size(), limit)+bytes.MinRead))
+	if _, err := data.ReadFrom(io.LimitReader(f, limit+1)); err != nil {
+		return nil, err
+	}
+	if int64(data.Len()) > limit {
+		return nil, fmt.Errorf("%s has more than the %d bytes that are possible", path, limit)
+	}
+	return data.Bytes(), nil
 }
 
 func openRegular(path string) (*os.File, error) {
