@@ -17,11 +17,12 @@ const (
 	TableEscalations = "escalations" // by the question's id
 	TableRulings     = "rulings"     // by the ruling's envelope id
 	TableState       = "state"       // small state by a name of the room that keeps it
+	TableConflicts   = "conflicts"   // index of the log of conflicts: keys and places, no records
 )
 
 // Tables lists every table.
 func Tables() []string {
-	return []string{TableDecisions, TableOutcomes, TableMarkers, TableOutbox, TableInbox, TableEscalations, TableRulings, TableState}
+	return []string{TableDecisions, TableOutcomes, TableMarkers, TableOutbox, TableInbox, TableEscalations, TableRulings, TableState, TableConflicts}
 }
 
 // Errors that every port gives.

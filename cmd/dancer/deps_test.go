@@ -54,6 +54,8 @@ var adapters = []string{
 var narrow = map[string][]string{
 	"dancer/proof":      {"dancer", "hal", "reflex", "reflex/program"},
 	"storage/recording": nil,
+	"storage/segment":   nil,
+	"runtime/conflicts": {"mesh", "mesh/conflict", "storage", "storage/segment"},
 	"runtime/record":    {"dancer", "hal", "reflex", "runtime/config", "runtime/link", "storage/recording"},
 	"runtime/replay":    {"dancer", "hal", "partner", "reflex", "runtime/config", "runtime/link", "runtime/record", "storage/recording"},
 }
@@ -94,7 +96,7 @@ var thirdParty = map[string][]string{
 	"github.com/fxamacker/cbor": {"mesh", "mesh/impedance", "mesh/gossip", "storage"},
 	"github.com/oklog/ulid":     {"mesh", "mesh/packet", "storage"},
 	// System calls belong to what owns a descriptor or a process.
-	"golang.org/x/sys": {"hal/gpio", "hal/serial", "hal/i2c", "hal/evdev", "hal/watchdog", "mesh/datagram", "runtime", "runtime/link", "runtime/memory", "runtime/privilege", "runtime/spine", "runtime/brain", "runtime/doctor", "runtime/guest/init", "storage/bolt"},
+	"golang.org/x/sys": {"hal/gpio", "hal/serial", "hal/i2c", "hal/evdev", "hal/watchdog", "mesh/datagram", "runtime", "runtime/link", "runtime/memory", "runtime/privilege", "runtime/spine", "runtime/brain", "runtime/doctor", "runtime/guest/init", "storage/bolt", "storage/segment"},
 	// Only to know whether logs go to a person.
 	"golang.org/x/term": {"cmd/dancer", "runtime"},
 	"golang.org/x/time": {"runtime/web", "mesh/mqtt", "mesh/gossip"},
@@ -124,6 +126,8 @@ var notInSpine = map[string]string{
 	module + "mesh/gossip":             "the spine has no network",
 	module + "mesh/datagram":           "the spine has no network",
 	module + "storage/bolt":            "the spine has no database",
+	module + "storage/segment":         "the spine waits for no disk",
+	module + "runtime/conflicts":       "conflicts belong to the brain",
 	module + "storage/recording":       "the brain records; the spine only leaves traces",
 	module + "runtime/brain":           "the brain is another process; it may die at any time",
 	module + "runtime/web":             "the spine serves nobody",
@@ -305,6 +309,8 @@ func TestImportRulesComplain(t *testing.T) {
 		{"dancer/proof", module + "reflex/program", ""},
 		{"dancer/proof", module + "dancer/expr", "this room sees"},
 		{"storage/recording", module + "dancer", "this room sees"},
+		{"storage/segment", module + "storage", "this room sees"},
+		{"runtime/conflicts", module + "storage/bolt", "this room sees"},
 		{"runtime/record", module + "partner", "this room sees"},
 		{"runtime/replay", module + "mesh", "this room sees"},
 		{"runtime/replay", module + "partner", ""},

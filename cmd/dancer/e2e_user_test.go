@@ -244,6 +244,12 @@ func TestEndToEndRecordsOfEarlierVersions(t *testing.T) {
 	}
 	before := map[string]bool{}
 	for _, e := range entries { // as an earlier version would have left them
+		if strings.HasPrefix(e.Name(), "conflicts") { // which it did not have
+			if err := os.RemoveAll(filepath.Join(part, e.Name())); err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
 		before[e.Name()] = true
 		if err := os.Rename(filepath.Join(part, e.Name()), filepath.Join(b.data, e.Name())); err != nil {
 			t.Fatal(err)

@@ -30,6 +30,7 @@ type agent struct {
 	view   Agent
 	heard  time.Duration // last message over MQTT
 	member bool          // the mesh says alive
+	parted time.Duration // since when its manual differs between MQTT and gossip; 0: it does not
 }
 
 // alive judges an agent's life at a moment.
@@ -42,6 +43,7 @@ type Member struct {
 	Name      string
 	Alive     bool
 	Impedance json.RawMessage // nil: none
+	Context   string          // first digits of its manual's hash, as it says in gossip; "": not said
 }
 
 // Members takes the membership of a cell, as a whole: a member that is missing
@@ -78,6 +80,7 @@ func (r *Register) Members(at Moment, cell string, members []Member) Effects {
 			}
 			a.view.Impedance = m.Impedance
 		}
+		effects.Conflicts = append(effects.Conflicts, a.diverged(at.Monotonic, m.Context)...)
 	}
 	effects.merge(r.Tick(at))
 	return effects

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"dancer/mesh"
+	"dancer/mesh/conflict"
 )
 
 // Errors of the register, by cause.
@@ -74,6 +75,10 @@ type Effects struct {
 	Agents    []string // names of agents that changed
 	Questions []string // ids of questions that changed
 	Ruled     []Ruling // rulings that are new or were acknowledged
+
+	// Conflicts are what does not agree; they come with an error too, and are
+	// information: the rest of the effects does not depend on them.
+	Conflicts []conflict.Claim
 }
 
 func (e *Effects) changedAgent(name string) { e.Agents = append(e.Agents, name) }
@@ -90,6 +95,7 @@ func (e *Effects) merge(o Effects) {
 	}
 	e.Questions = append(e.Questions, o.Questions...)
 	e.Ruled = append(e.Ruled, o.Ruled...)
+	e.Conflicts = append(e.Conflicts, o.Conflicts...)
 }
 
 // Counters say what the register did and refused since it was made.

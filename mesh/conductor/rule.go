@@ -42,6 +42,7 @@ func (r *Register) applyEscalation(at Moment, key agentKey, e mesh.Envelope) (Ef
 		effects.Questions = append(effects.Questions, esc.ID)
 	default:
 		r.counters.Duplicates++
+		effects.Conflicts = otherContent(&q.Escalation, &esc, e)
 	}
 	q.refresh()
 	r.put(q)
@@ -124,8 +125,9 @@ func (r *Register) Rule(at Moment, id, envelope string, ruling mesh.Ruling) (Rul
 	if err := checkRuling(q, &ruling); err != nil {
 		return Ruling{}, Effects{}, err
 	}
+	conflicts := disagreement(q, ruling)
 	if s := q.standing(); s != nil && q.State == "open" && mesh.Restrictiveness(ruling.Verdict) < mesh.Restrictiveness(s.Verdict) {
-		return Ruling{}, Effects{}, fmt.Errorf("rule on %s: %w: %s by %s; of two rulings the more restrictive wins", id, ErrStands, s.Verdict, s.By)
+		return Ruling{}, Effects{Conflicts: conflicts}, fmt.Errorf("rule on %s: %w: %s by %s; of two rulings the more restrictive wins", id, ErrStands, s.Verdict, s.By)
 	}
 	if len(q.Rulings) >= r.limits.Rulings {
 		return Ruling{}, Effects{}, fmt.Errorf("rule on %s: %w: it has %d rulings", id, ErrFull, len(q.Rulings))
@@ -141,6 +143,7 @@ func (r *Register) Rule(at Moment, id, envelope string, ruling mesh.Ruling) (Rul
 		Send:      []Message{record.message()},
 		Questions: []string{id},
 		Ruled:     []Ruling{record},
+		Conflicts: conflicts,
 	}, nil
 }
 

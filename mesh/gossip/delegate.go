@@ -92,6 +92,10 @@ func (d delegate) changed(m Member) {
 func (d delegate) NotifyConflict(existing, other *memberlist.Node) {
 	text := fmt.Sprintf("two members of cell %s are called %s, at %s and %s: give one of them another name",
 		d.g.options.Cell, existing.Name, existing.Address(), other.Address())
+	if d.g.options.OnConflict != nil {
+		name, first, second := existing.Name, existing.Address(), other.Address()
+		d.g.post(func() { d.g.options.OnConflict(name, first, second) })
+	}
 	if old := d.g.conflict.Swap(&text); old == nil || *old != text {
 		d.g.options.Log.Error(text)
 	}

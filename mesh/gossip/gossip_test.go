@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -228,9 +229,17 @@ func TestKey(t *testing.T) {
 // TestConflict: two machines with one name are told so.
 func TestConflict(t *testing.T) {
 	cell := uniqueCell(t)
-	a := member(t, cell, "bot", nil)
-	b := member(t, cell, "bot", nil)
-	third := member(t, cell, "third", nil)
+	var calls atomic.Int64
+	called := func(o *Options) {
+		o.OnConflict = func(name, first, second string) {
+			if name == "bot" && first != second && strings.HasPrefix(first, "127.0.0.1:") && strings.HasPrefix(second, "127.0.0.1:") {
+				calls.Add(1)
+			}
+		}
+	}
+	a := member(t, cell, "bot", called)
+	b := member(t, cell, "bot", called)
+	third := member(t, cell, "third", called)
 	until(t, "somebody says so", func() bool {
 		for _, g := range []*Gossip{a, b, third} {
 			if c := g.Status().Conflict; strings.HasPrefix(c, "two members of cell "+cell+" are called bot, at 127.0.0.1:") && strings.HasSuffix(c, ": give one of them another name") {
@@ -239,6 +248,7 @@ func TestConflict(t *testing.T) {
 		}
 		return false
 	})
+	until(t, "somebody is called", func() bool { return calls.Load() > 0 })
 }
 
 func TestStartRefuses(t *testing.T) {

@@ -55,6 +55,9 @@ type Options struct {
 	OnMessage func(from string, message []byte)
 	// OnChange is told, from the same goroutine, when a member comes or goes.
 	OnChange func(Member)
+	// OnConflict is told, from the same goroutine, when two members bear one name:
+	// the name, and the addresses of both. It comes again for as long as it is so.
+	OnConflict func(name, first, second string)
 	// OnRoundTrip is told each measured round trip to a peer, from the same
 	// goroutine.
 	OnRoundTrip func(peer string, roundTrip time.Duration)

@@ -18,6 +18,7 @@ import (
 	"dancer/mesh/impedance"
 	"dancer/partner"
 	"dancer/runtime/config"
+	"dancer/runtime/conflicts"
 	"dancer/runtime/link"
 	"dancer/runtime/record"
 )
@@ -63,7 +64,8 @@ type brain struct {
 	advice    *advice
 	markers   *markers
 	reactions *reactions
-	recorder  *record.Recorder // nil: nothing is recorded
+	recorder  *record.Recorder  // nil: nothing is recorded
+	conflicts *conflicts.Keeper // nil: their log cannot be written
 	meter     meter
 	calls     chan func(*brain)
 	outgoing  chan posting
@@ -134,12 +136,16 @@ func Run(ctx context.Context, c Config) error {
 	for _, id := range archive.newestIDs() {
 		b.ids.After(id)
 	}
+	b.openConflicts(c.DataDir)
 	b.question = b.restoreQuestion()
 	b.calibrator, b.modelError = b.restoreCalibration(), dancer.NewModelError(b.manual)
 	b.recorder = b.newRecorder(c.DataDir, recordPath)
 	b.recorder.Start()
 	err = b.run(ctx, c.Events)
 	b.recorder.Close()
+	if b.conflicts != nil {
+		err = errors.Join(err, b.conflicts.Close())
+	}
 	return errors.Join(err, archive.store.Close())
 }
 
@@ -176,6 +182,9 @@ func (b *brain) run(ctx context.Context, events io.Writer) error {
 	g.run("publish", b.publish)
 	g.run("markers", b.markers.run)
 	g.run("wall clock", b.watchWallClock)
+	if b.conflicts != nil {
+		g.optional("the log of conflicts", b.conflicts.Run, b.log)
+	}
 	g.optional("page", b.page.run, b.log)
 	g.optional("a smaller memory", b.giveBack, b.log)
 	if b.mail.client != nil {
@@ -231,7 +240,7 @@ func (b *brain) tell(kind string, body any) {
 // network.
 func toldToConductor(kind string) bool {
 	switch kind {
-	case kindReflex, kindLatch, kindLease, kindMode, kindMarker, kindPort, kindBrain, kindSignal, kindModel, kindRestart, kindClock:
+	case kindReflex, kindLatch, kindLease, kindMode, kindMarker, kindPort, kindBrain, kindSignal, kindModel, kindRestart, kindClock, kindConflict:
 		return true
 	}
 	return false

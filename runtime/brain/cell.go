@@ -25,7 +25,7 @@ func (b *brain) joinCell() {
 		cell, err = gossip.Start(gossip.Options{
 			Name: b.robot.Name, Cell: b.robot.Cell, Bind: b.robot.Mesh.Bind, Join: b.robot.Mesh.Join, Key: key,
 			Impedance: b.impedance, OnMessage: b.markers.receive, OnRoundTrip: b.roundTrip, Log: b.log,
-			OnChange: func(gossip.Member) { b.membersChanged() },
+			OnChange: func(gossip.Member) { b.membersChanged() }, OnConflict: b.clonedName,
 		})
 		if err == nil {
 			b.cell.Store(cell)
@@ -126,6 +126,9 @@ func (b *brain) problems() []string {
 	}
 	if lost := b.recorder.Lost() + b.ends.Segment.TracesLost(); lost > 0 {
 		out = append(out, fmt.Sprintf("%d readings and events are missing in the recording, which says where: look at the disk of the data folder", lost))
+	}
+	if b.conflicts != nil {
+		out = append(out, b.conflicts.Problems()...)
 	}
 	if cell := b.cell.Load(); cell != nil {
 		if conflict := cell.Status().Conflict; conflict != "" {

@@ -260,8 +260,10 @@ type verdictKey struct{ outcome, option, running, who, question string }
 // the decision goroutine.
 func (b *brain) rule(r mesh.Ruling) (result dancer.RulingResult, running string) {
 	now := b.clock()
+	before := b.question.Record()
 	result = b.question.Rule(now, dancer.Ruling{Question: r.Escalation, Verdict: r.Verdict, Option: r.Option, By: r.By})
 	running, _ = b.question.Effective(now)
+	b.disagreement(&before, r, result)
 	b.recorder.Ruling(rulingMessage(now, &r, result, running))
 	b.emit(kindRuling, struct {
 		mesh.Ruling

@@ -26,6 +26,7 @@ const (
 	kindModel      = "model"
 	kindRestart    = "restart"
 	kindClock      = "clock"
+	kindConflict   = "conflict"
 )
 
 // hubQueue bounds what one slow reader may leave unread: at ten decisions a

@@ -20,6 +20,8 @@ func (b *brain) newRegistry() *prometheus.Registry {
 		counter("dancer_decisions_total", "Decisions made.", b.decided.Load),
 		counter("dancer_decisions_incomparable_total", "Decisions whose winner and runner-up the forecast could not tell apart.", b.incomparable.Load),
 		counter("dancer_overruns_total", "Decision cycles that were missed and decisions over their time.", b.overruns.Load),
+		counter("dancer_conflicts_total", "Conflicts reported, each as often as it was.", func() uint64 { return b.conflictCounters().Reports }),
+		counter("dancer_conflicts_dropped_total", "Conflicts that could not be logged.", func() uint64 { c := b.conflictCounters(); return c.Dropped + c.Lost + c.Unlogged }),
 		counter("dancer_events_left_out_total", "Events that the conductor was not told of, because there were more than 50 in a second.", b.leftOut),
 		gauge("dancer_decision_confidence_ratio", "Calibrated confidence of the newest decision, 0 to 1.", func() float64 {
 			return of(b.last.Load(), func(d *dancer.Decision) float64 { return d.Verdict.Confidence })

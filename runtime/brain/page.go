@@ -52,6 +52,9 @@ func (p *page) run(ctx context.Context) error {
 	}
 	options := web.ServerOptions{Bound: p.b.opened.page, Log: p.b.log}
 	options.Backend, options.Hub, options.Now = p, p.hub, p.b.wall
+	if p.b.conflicts != nil {
+		options.Conflicts = p.b.conflicts
+	}
 	options.Registry, options.Token = p.b.newRegistry(), p.b.opened.token
 	server, err := web.Listen(options)
 	if err != nil {
@@ -223,6 +226,9 @@ func (p *page) Rule(ctx context.Context, question string, ruling mesh.Ruling) (s
 	record, effects, err := p.register.Rule(p.moment(), question, id, ruling)
 	p.mutex.Unlock()
 	if err != nil {
+		for _, c := range effects.Conflicts {
+			p.b.conflict(c) // of one that goes on the question itself tells
+		}
 		return "", err
 	}
 	p.announce(effects)

@@ -24,6 +24,8 @@ func registerMetrics(registry *prometheus.Registry, s *service) {
 		counter("dancer_mqtt_overflowed_total", "Received messages dropped because a queue was full.", func() uint64 { return s.client.Status().Overflowed }),
 		counter("dancer_mqtt_failed_total", "Received messages dropped after three errors.", func() uint64 { return s.client.Status().Failed }),
 		counter("dancer_store_commits_total", "Transactions written to the disk.", func() uint64 { return s.store.Counters().Commits }),
+		counter("dancer_conflicts_total", "Conflicts reported, each as often as it was.", func() uint64 { return s.conflictCounters().Reports }),
+		counter("dancer_conflicts_dropped_total", "Conflicts that could not be logged.", func() uint64 { c := s.conflictCounters(); return c.Dropped + c.Lost + c.Unlogged }),
 		counter("dancer_store_failed_total", "Changes that a failed commit did not store.", func() uint64 { return s.store.Counters().Failed }),
 	)
 }

@@ -187,6 +187,7 @@ func members(list []gossip.Member) []core.Member {
 	for _, m := range list {
 		member := core.Member{Name: m.Name, Alive: m.Alive}
 		if m.Record != nil {
+			member.Context = m.Record.Context
 			if raw, err := json.Marshal(m.Record); err == nil {
 				member.Impedance = raw
 			}

@@ -18,6 +18,7 @@ import (
 	"dancer/mesh/gossip"
 	"dancer/mesh/mqtt"
 	"dancer/runtime/config"
+	"dancer/runtime/conflicts"
 	"dancer/runtime/web"
 	"dancer/storage"
 	"dancer/storage/bolt"
@@ -65,6 +66,7 @@ type service struct {
 	server    *web.Server
 	post      post
 	strangers strangers
+	conflicts *conflicts.Keeper // nil: its log cannot be written, and the page says so
 }
 
 // Run runs a conductor until ctx is over. Everything that can be wrong with its
@@ -88,7 +90,7 @@ func Run(ctx context.Context, c Config) (err error) {
 // open brings up what the conductor stands on, in the order in which it is
 // needed; close undoes it in reverse, whatever of it is there.
 func (s *service) open(ctx context.Context) error {
-	for _, step := range []func(context.Context) error{s.openStore, s.openBroker, s.openClient, s.openDesk, s.openServer, s.openCell} {
+	for _, step := range []func(context.Context) error{s.openStore, s.openConflicts, s.openBroker, s.openClient, s.openDesk, s.openServer, s.openCell} {
 		if err := step(ctx); err != nil {
 			return err
 		}
@@ -146,6 +148,7 @@ func (s *service) openDesk(ctx context.Context) error {
 	s.desk = web.NewDesk(web.DeskOptions{
 		Hub: s.hub, Moment: s.moment, NewID: func() (string, error) { return s.ids.Next(time.Now()) },
 		Status: s.status, Recall: s.recall, Store: s.keep, Send: s.send, Done: s.done,
+		Conflict: s.conflict,
 	})
 	newest, err := s.questions.Newest(loadQuestions)
 	if err != nil {
@@ -167,9 +170,12 @@ func (s *service) openServer(context.Context) error {
 		return err
 	}
 	registerMetrics(s.registry, s)
+	options := web.Options{Backend: s.desk, Hub: s.hub, Token: token, Registry: s.registry}
+	if s.conflicts != nil {
+		options.Conflicts = s.conflicts
+	}
 	s.server, err = web.Listen(web.ServerOptions{
-		Options: web.Options{Backend: s.desk, Hub: s.hub, Token: token, Registry: s.registry},
-		Address: c.Listen, Certificate: c.Certificate, Key: c.Key, Log: s.log,
+		Options: options, Address: c.Listen, Certificate: c.Certificate, Key: c.Key, Log: s.log,
 	})
 	return err
 }
@@ -187,6 +193,7 @@ func (s *service) openCell(context.Context) error {
 	}
 	s.cell, err = gossip.Start(gossip.Options{
 		Name: mesh.ConductorMember(c.Name), Cell: c.Cell, Bind: c.Mesh.Bind, Join: c.Mesh.Join, Key: key, Log: s.log,
+		OnConflict: s.clonedName,
 	})
 	if errors.Is(err, gossip.ErrOptions) {
 		return err
@@ -216,6 +223,7 @@ func (s *service) serve(ctx context.Context) error {
 	run(&parts, ctx, s.server.Run)
 	run(&parts, ctx, s.client.Run)
 	run(&parts, ctx, s.judge)
+	run(&last, brokerCtx, s.keepConflicts)
 	if s.broker != nil {
 		run(&last, brokerCtx, s.broker.Run)
 	}
@@ -269,6 +277,9 @@ func (s *service) close() error {
 	}
 	if s.broker != nil {
 		err = errors.Join(err, s.broker.Shutdown())
+	}
+	if s.conflicts != nil {
+		err = errors.Join(err, s.conflicts.Close())
 	}
 	if s.store != nil {
 		err = errors.Join(err, s.store.Close())

@@ -117,5 +117,8 @@ func (s *service) status() web.Status {
 			st.Problems = append(st.Problems, conflict)
 		}
 	}
+	if s.conflicts != nil {
+		st.Problems = append(st.Problems, s.conflicts.Problems()...)
+	}
 	return st
 }

@@ -9,6 +9,7 @@ import (
 
 	"dancer/mesh"
 	"dancer/mesh/conductor"
+	"dancer/mesh/conflict"
 )
 
 // DeskOptions of a desk. Moment, NewID, Store, Send and Status are needed.
@@ -29,6 +30,8 @@ type DeskOptions struct {
 	Send func(context.Context, conductor.Message) error
 	// Done drops an acknowledged message from the outbox; may be nil.
 	Done func(id string)
+	// Conflict takes what does not agree, and does not wait; may be nil.
+	Conflict func(conflict.Claim)
 }
 
 // Desk is a Backend around a register: it takes messages, stores before it
@@ -49,6 +52,9 @@ type Desk struct {
 func NewDesk(o DeskOptions) *Desk {
 	if o.Done == nil {
 		o.Done = func(string) {}
+	}
+	if o.Conflict == nil {
+		o.Conflict = func(conflict.Claim) {}
 	}
 	d := &Desk{options: o, register: conductor.New(o.Limits), waiting: map[string][]chan mesh.Ack{}}
 	if o.Recall != nil {
@@ -110,10 +116,18 @@ func (d *Desk) change(ctx context.Context, apply func() (conductor.Effects, erro
 	d.mutex.Lock()
 	effects, err := apply()
 	d.mutex.Unlock()
+	d.conflicts(effects)
 	if err != nil {
 		return err
 	}
 	return d.carryOut(ctx, effects)
+}
+
+// conflicts hands on what does not agree.
+func (d *Desk) conflicts(effects conductor.Effects) {
+	for _, c := range effects.Conflicts {
+		d.options.Conflict(c)
+	}
 }
 
 // carryOut does what the register asks for, in its order.
@@ -195,6 +209,7 @@ func (d *Desk) Rule(ctx context.Context, question string, ruling mesh.Ruling) (s
 	d.mutex.Lock()
 	_, effects, err := d.register.Rule(d.options.Moment(), question, id, ruling)
 	d.mutex.Unlock()
+	d.conflicts(effects)
 	if err != nil {
 		return "", err
 	}

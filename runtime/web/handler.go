@@ -27,6 +27,8 @@ type Options struct {
 	Hosts    []string             // host names to answer to besides loopback names (see Server)
 	Registry *prometheus.Registry // default: a new one; /metrics serves it with the figures of the handler
 	Now      func() time.Time     // wall clock, display only; default time.Now
+
+	Conflicts Conflicts // the log of conflicts; nil: it is not served
 }
 
 // Bounds of requests.
@@ -77,6 +79,7 @@ func Handler(o Options) http.Handler {
 	if _, ok := o.Backend.(Poster); ok {
 		mux.Handle("POST /api/v1/signals", s.private(http.HandlerFunc(s.postSignals)))
 	}
+	s.conflicts(mux)
 	mux.HandleFunc("POST /api/v1/session", s.postSession)
 	mux.HandleFunc("DELETE /api/v1/session", s.deleteSession)
 	s.page(mux)
