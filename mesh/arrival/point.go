@@ -2,12 +2,16 @@ package arrival
 
 import "time"
 
+// pointLimit is the number of points after which the counts of kept and moved are
+// halved.
+const pointLimit = 1024
+
 // Point implements Estimator: the last delay, or the one that is usual for the
 // target where that is more probable and has been right more often.
 func (e *Adaptive) Point(target int) time.Duration {
 	s := &e.targets[target]
 	value := s.last
-	if usual, better := prefer(s, e.chanceOfNew(s)); better && e.pool.moved >= e.pool.kept {
+	if usual, better := prefer(s, e.pool.chance(s)); better && e.pool.moved >= e.pool.kept {
 		value = usual
 	}
 	return time.Duration(value) * time.Microsecond
@@ -35,7 +39,7 @@ func (p *pool) judgePoint(s *state, fresh float32, now uint32) {
 	if near(s.last, now) {
 		p.kept++
 	}
-	if p.moved+p.kept > ageLimit {
+	if p.moved+p.kept > pointLimit {
 		p.moved /= 2
 		p.kept /= 2
 	}

@@ -2,90 +2,111 @@ package arrival
 
 import "math/bits"
 
-// Sizes of the pool. Delays are counted in eighths of an octave from 32 us to
-// over an hour, so that a bucket is at most an eighth wide.
+// Sizes of the pool. Delays are counted in quarters of an octave, from 32 us to
+// over an hour: a bucket is at most a quarter wide.
 const (
-	eighths   = 3
-	lowest    = 5
-	buckets   = (32 - lowest) << eighths
-	ages      = 32   // rounds since the last change; more count as the last
+	quarters  = 2 // bits of them
+	lowest    = 5 // bits of the shortest
+	buckets   = (32 - lowest) << quarters
 	poolLimit = 8192 // observations after which the pool's counts are halved
-	ageLimit  = 1024 // the same for the rounds of one age
+	sender    = 100  // observations of a round that its step is meant for; fewer weigh less
 )
 
 // root is the square root of the share missed, by rate: steps of both rates are
-// alike in deviations of what they sum up.
+// alike when measured in deviations of what they sum up.
 var root = [Rates]float32{Rate99: 0.1, Rate95: 0.2236068}
 
-// pool is what the targets of one sender have in common.
+// pool is what the targets of one sender have in common. What is learnt within a
+// round changes predictions at its end: all targets of a round are judged by what
+// could be known before it.
 type pool struct {
-	delays [buckets]float32 // observations by delay
-	total  float32          // of delays
-	top    int              // highest bucket that was ever used
-	did    [ages]float32    // delays that changed, by age
-	could  [ages]float32    // and those that would have, had all been new
-	age    int              // rounds since many changed, less one
-
-	seen, changed int            // of this round
-	late          [Rates]float32 // of this round: sum of 1, or of 1 - 1/goal for a late one
-	bias          [Rates]float32 // log of the share of late messages aimed at, over the goal
-	kept, moved   float32        // points that were nearer: the last delay, or the usual one
+	repetition
+	delays   [buckets]float32     // observations by delay
+	total    float32              // of delays
+	known    [buckets + 1]portion // delays as of the last round, and cold; descending
+	kinds    int                  // of known
+	cold     uint32               // us
+	level    [Rates]float32       // share of late messages that reaches the rate, if all else is right
+	bias     [Rates]float32       // what the sender's aim is more or less than level, as a part of it
+	off      [Rates]float32       // of this round: sum of 1, and of 1 - 1/missed for late ones
+	observed int                  // in this round
+	judged   int                  // of them those that had been predicted
+	kept     float32              // points that the last delay was near to, where the usual one was preferred
+	moved    float32              // and the usual one
 }
 
-// round ends a round: its errors move the aim, and if more than a quarter of the
-// delays changed, the sender has measured anew.
-func (p *pool) round() {
-	if p.seen == 0 {
-		return
-	}
-	for rate := range p.late {
-		p.bias[rate] = limit(p.bias[rate]+float32(float32(senderGap*root[rate])*p.late[rate]/float32(max(p.seen, 100))), 3)
-	}
-	p.age = min(p.age+1, ages-1)
-	if 4*p.changed > p.seen {
-		p.age = 0
-	}
-	p.seen, p.changed, p.late = 0, 0, [Rates]float32{}
-	if p.total >= poolLimit {
-		p.total = halve(p.delays[:])
-	}
-	for age := range p.could {
-		if p.could[age] >= ageLimit {
-			p.could[age] /= 2
-			p.did[age] /= 2
-		}
-	}
+// portion of the delays: weight of those that count as this delay, as a part of
+// prior.
+type portion struct {
+	delay  uint32
+	weight float32
 }
 
-func halve(counts []float32) (sum float32) {
-	for i := range counts {
-		counts[i] /= 2
-		sum += counts[i]
-	}
-	return sum
+func newPool(cold uint32) pool {
+	p := pool{cold: cold, level: missed}
+	p.learn()
+	p.next(0, 0)
+	return p
 }
-
-// chance is the probability that the next round brings new delays: half before
-// anything is known.
-func (p *pool) chance() float32 { return min(1, (p.did[p.age]+0.5)/(p.could[p.age]+1)) }
 
 func (p *pool) add(delay uint32) {
-	b := bucket(delay)
-	p.delays[b]++
+	p.delays[bucket(delay)]++
 	p.total++
-	p.top = max(p.top, b)
+	p.observed++
 }
 
-// bucket of a delay; ceiling is the longest delay of a bucket.
+// round ends a round.
+func (p *pool) round() {
+	for rate := range p.off {
+		step := float32(senderStep * root[rate] * p.off[rate] / float32(max(p.judged, sender)))
+		p.bias[rate] = limit(p.bias[rate]+step, -aimBound, aimBound)
+		p.level[rate] = p.flood(missed[rate], float32(p.judged))
+	}
+	if p.total >= poolLimit {
+		p.total = 0
+		for b := range p.delays {
+			p.delays[b] /= 2
+			p.total += p.delays[b]
+		}
+	}
+	p.learn()
+	p.next(p.judged, p.changed)
+	p.off, p.observed, p.judged, p.changed = [Rates]float32{}, 0, 0, 0
+}
+
+// learn makes known from the delays, with cold as one of them: that is the rank
+// of a conformal quantile, which is beyond the longest of too few.
+func (p *pool) learn() {
+	each, cold := prior/(p.total+1), p.cold
+	p.kinds = 0
+	for b := buckets - 1; b >= 0; b-- {
+		if cold > 0 && cold >= ceiling(b) {
+			p.know(cold, each)
+			cold = 0
+		}
+		if p.delays[b] > 0 {
+			p.know(ceiling(b), each*p.delays[b])
+		}
+	}
+	if cold > 0 {
+		p.know(cold, each)
+	}
+}
+
+func (p *pool) know(delay uint32, weight float32) {
+	p.known[p.kinds] = portion{delay, weight}
+	p.kinds++
+}
+
+// bucket that a delay counts in.
 func bucket(delay uint32) int {
 	delay = max(delay, 1<<lowest)
 	octave := bits.Len32(delay) - 1
-	return (octave-lowest)<<eighths + int(delay>>(octave-eighths))&(1<<eighths-1)
+	return (octave-lowest)<<quarters + int(delay>>(octave-quarters))&(1<<quarters-1)
 }
 
+// ceiling is the longest delay of a bucket.
 func ceiling(b int) uint32 {
-	octave, part := b>>eighths+lowest, uint64(b&(1<<eighths-1))
-	return uint32((part+1+1<<eighths)<<(octave-eighths) - 1)
+	octave, part := b>>quarters+lowest, uint64(b&(1<<quarters-1))
+	return uint32((part+1+1<<quarters)<<(octave-quarters) - 1)
 }
-
-func limit(v, bound float32) float32 { return min(max(v, -bound), bound) }

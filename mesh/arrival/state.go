@@ -2,6 +2,20 @@ package arrival
 
 import "time"
 
+// state of one target.
+type state struct {
+	value  [entries]uint32 // us, ascending, distinct
+	weight [entries]uint16 // of value, unit an observation
+	last   uint32          // us; 0: nothing observed
+	total  uint16          // of weight
+	round  uint16          // in which last was observed
+	count  uint8           // of value
+	aim    [Rates]float32  // what its aim is more or less than its sender's, as a part of it
+}
+
+// pointWidth is how near delays must be to count as one for Point.
+const pointWidth = uint32(10 * time.Millisecond / time.Microsecond)
+
 // whole is a delay in whole microseconds, rounded up, 1 at least.
 func whole(d time.Duration) uint32 {
 	return uint32((min(d, maxDelay) + time.Microsecond - 1) / time.Microsecond)
@@ -91,11 +105,11 @@ func (s *state) usual() (value uint32, share float32) {
 	best, low, sum := uint16(0), 0, uint16(0)
 	high := 0
 	for i := range int(s.count) {
-		for high < int(s.count) && s.value[high] <= s.value[i]+uint32(pointWidth) {
+		for high < int(s.count) && s.value[high] <= s.value[i]+pointWidth {
 			sum += s.weight[high]
 			high++
 		}
-		for s.value[low]+uint32(pointWidth) < s.value[i] {
+		for s.value[low]+pointWidth < s.value[i] {
 			sum -= s.weight[low]
 			low++
 		}
@@ -106,4 +120,4 @@ func (s *state) usual() (value uint32, share float32) {
 	return value, float32(best) / float32(s.total-s.weightOf(s.last)+doubt*unit)
 }
 
-func near(a, b uint32) bool { return max(a, b)-min(a, b) <= uint32(pointWidth) }
+func near(a, b uint32) bool { return max(a, b)-min(a, b) <= pointWidth }
