@@ -16,7 +16,7 @@ func TestSizes(t *testing.T) {
 	if have := unsafe.Sizeof(state{}); have != 116 {
 		t.Errorf("%d bytes a target: say so in the comment of Adaptive and in docs/arrival.md", have)
 	}
-	if have := unsafe.Sizeof(pool{}); have > 1900 {
+	if have := unsafe.Sizeof(pool{}); have > 2400 {
 		t.Errorf("%d bytes a sender: say so in the comment of Adaptive and in docs/arrival.md", have)
 	}
 }
@@ -126,6 +126,11 @@ func TestLeadAgainstDistribution(t *testing.T) {
 			}
 			if above > aim+1e-4 {
 				t.Fatalf("lead %d is exceeded by %v, aim %v", have, above, aim)
+			}
+			for _, v := range []uint32{have, have + 1, s.last, s.last + 1, 1, rapid.Uint32Range(1, 2_000_000).Draw(t, "value")} {
+				if tail := float64(e.pool.tail(s, fresh, v)); math.Abs(tail-aim) > 1e-4 && (v > have) != (tail <= aim) {
+					t.Fatalf("lead %d, but %d or more has probability %v, aim %v", have, v, tail, aim)
+				}
 			}
 			if have != s.last && above+all[have] <= aim-1e-4 {
 				t.Fatalf("lead %d is longer than it has to be: above it %v, at it %v, aim %v, next %d", have, above, all[have], aim, next)

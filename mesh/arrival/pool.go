@@ -25,6 +25,8 @@ type pool struct {
 	total    float32              // of delays
 	known    [buckets + 1]portion // delays as of the last round, and cold; descending
 	kinds    int                  // of known
+	above    [buckets]float32     // weight of the delays of a bucket and the longer ones, without cold
+	each     float32              // weight of one observation
 	cold     uint32               // us
 	level    [Rates]float32       // share of late messages that reaches the rate, if all else is right
 	bias     [Rates]float32       // what the sender's aim is more or less than level, as a part of it
@@ -77,19 +79,18 @@ func (p *pool) round() {
 // learn makes known from the delays, with cold as one of them: that is the rank
 // of a conformal quantile, which is beyond the longest of too few.
 func (p *pool) learn() {
-	each, cold := prior/(p.total+1), p.cold
+	p.each = prior / (p.total + 1)
 	p.kinds = 0
+	above, cold := float32(0), bucket(p.cold)
 	for b := buckets - 1; b >= 0; b-- {
-		if cold > 0 && cold >= ceiling(b) {
-			p.know(cold, each)
-			cold = 0
+		weight := float32(p.each * p.delays[b])
+		if above += weight; weight > 0 {
+			p.know(ceiling(b), weight)
 		}
-		if p.delays[b] > 0 {
-			p.know(ceiling(b), each*p.delays[b])
+		if b == cold {
+			p.know(p.cold, p.each)
 		}
-	}
-	if cold > 0 {
-		p.know(cold, each)
+		p.above[b] = above
 	}
 }
 
