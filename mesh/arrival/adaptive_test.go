@@ -146,18 +146,18 @@ func TestFlood(t *testing.T) {
 		var r repetition
 		missed := rapid.SampledFrom([]float32{0.01, 0.05}).Draw(t, "missed")
 		each := float32(rapid.IntRange(1, 100).Draw(t, "each"))
-		all, new := quiet*each, quiet*each
+		all, fresh := quiet*each, quiet*each
 		for age := range rapid.IntRange(1, ages).Draw(t, "ages") {
 			r.count[age] = float32(rapid.IntRange(0, 1000).Draw(t, "count"))
 			r.fresh[age] = float32(rapid.Float64Range(0, 1).Draw(t, "new")) * r.count[age]
-			all, new = all+r.count[age], new+r.fresh[age]
+			all, fresh = all+r.count[age], fresh+r.fresh[age]
 		}
 		level := r.flood(missed, each)
 		late := quiet * each * min(level, 1)
 		for age, n := range r.count {
 			late += min(r.fresh[age], level*n)
 		}
-		if level < missed || late > missed*all*1.001 || new > missed*all && late < missed*all*0.999 {
+		if level < missed || late > missed*all*1.001 || fresh > missed*all && late < missed*all*0.999 {
 			t.Fatalf("level %v: %v late of %v, want %v", level, late, all, missed*all)
 		}
 	})

@@ -11,7 +11,7 @@ type Limits struct {
 	Late   time.Duration // how long after T the command may still be acted on; 0: never late
 }
 
-// DefaultLimits: a minute ahead, and the arrival window of mesh-30k 3.2 late.
+// DefaultLimits are a minute ahead, and the arrival window of mesh-30k 3.2 late.
 var DefaultLimits = Limits{Future: time.Minute, Late: 500 * time.Millisecond}
 
 // ID identifies a command; every copy of a message carries the same.
