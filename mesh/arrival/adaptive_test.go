@@ -235,6 +235,71 @@ func TestStale(t *testing.T) {
 	}
 }
 
+// TestPoint: where the next delay is new for sure, the point is what is usual for
+// the target, as long as that comes true; until then it is the last delay.
+func TestPoint(t *testing.T) {
+	usual := func(round int) time.Duration { // every third is slow, each time by another while
+		if round%3 == 0 {
+			return time.Duration(200+13*(round%17)) * ms
+		}
+		return time.Duration(40+round%2) * ms
+	}
+	never := func(round int) time.Duration { return time.Duration(50+40*(round/2)) * ms } // each delay twice, none again
+	for _, c := range []struct {
+		name  string
+		delay func(round int) time.Duration
+		near  func(round int) time.Duration
+	}{
+		{"usual", usual, func(int) time.Duration { return 40 * ms }},
+		{"never again", never, never},
+	} {
+		e := NewAdaptive(4, 0)
+		for round := range 31 {
+			for target := range 4 {
+				e.Observe(target, c.delay(round))
+			}
+			e.Round()
+		}
+		if have := e.Point(0); (have - c.near(30)).Abs() > 10*ms {
+			t.Errorf("%s: point %v, want %v", c.name, have, c.near(30))
+		}
+	}
+	p := newPool(whole(second))
+	s := &state{}
+	for range 10 {
+		s.add(40_000)
+	}
+	s.add(300_000)
+	for range 20 { // preferred, and wrong: the last delay was right
+		p.judgePoint(s, 1, 300_000)
+	}
+	e := &Adaptive{targets: []state{*s}, pool: p}
+	e.pool.chances = 1
+	if have := e.Point(0); have != 300*ms {
+		t.Errorf("point %v although the usual delay was wrong 20 times", have)
+	}
+}
+
+// TestLeadUnderTheLast: a last delay that will not come again is not covered.
+func TestLeadUnderTheLast(t *testing.T) {
+	p, s := newPool(whole(ms)), &state{}
+	for range 100 {
+		s.add(10_000)
+	}
+	for range 20 {
+		s.add(900_000)
+	}
+	p.level[Rate95] = 0.2
+	// 100 new delays of 10 ms and the pool's 30 of 1 ms: the quantile is 10 ms, and
+	// the weight of 900 ms is the chance of a repeat alone, 10%.
+	if have := p.lead(s, 0.9, Rate95); have != 10_000 {
+		t.Errorf("lead %d us", have)
+	}
+	if have := p.lead(s, 0.7, Rate95); have != 900_000 {
+		t.Errorf("lead %d us, but the last delay comes again with 30%%", have)
+	}
+}
+
 func TestEstimatorsAllocateNothing(t *testing.T) {
 	for _, c := range contenders() {
 		e, i := c.create(10), 0

@@ -127,6 +127,21 @@ func TestHoldLate(t *testing.T) {
 	}
 }
 
+// TestHoldOrder: what is due together acts in the order of T, whatever the order
+// of arrival.
+func TestHoldOrder(t *testing.T) {
+	h := NewHolds(3, DefaultLimits)
+	for i, at := range []time.Duration{300, 100, 200} {
+		h.Receive(0, held(byte(i+1)), at*ms)
+		h.Processed(0, held(byte(i+1)))
+	}
+	for _, want := range []byte{2, 3, 1} {
+		if id, _, ok := h.Due(400 * ms); !ok || id != held(want) {
+			t.Errorf("%v, want %d", id, want)
+		}
+	}
+}
+
 // TestHoldProperties drives random messages, copies, clocks that are corrected in
 // both directions, freezes and cancellations, against what an agent may never do.
 func TestHoldProperties(t *testing.T) {

@@ -51,6 +51,28 @@ func TestPlanReasons(t *testing.T) {
 	}
 }
 
+// TestPlanBuckets: a send time inside of a bucket goes at the bucket's beginning.
+func TestPlanBuckets(t *testing.T) {
+	var targets []Target
+	for i, lead := range []time.Duration{100, 71, 75, 80, 79} {
+		targets = append(targets, Target{Index: uint32(i), Standing: Measured, Lead: lead * ms})
+	}
+	var s Schedule
+	s.Plan(second, second+100*ms, targets, 1)
+	want := []struct {
+		at      time.Duration
+		members []uint32
+	}{{second, []uint32{0}}, {second + 20*ms, []uint32{1, 2, 3, 4}}}
+	if len(s.Buckets) != len(want) {
+		t.Fatalf("%+v", s.Buckets)
+	}
+	for i, w := range want {
+		if b := s.Buckets[i]; b.At != w.at || !slices.Equal(s.Members(b), w.members) {
+			t.Errorf("%v at %v, want %v at %v", s.Members(b), b.At, w.members, w.at)
+		}
+	}
+}
+
 func TestConfidence(t *testing.T) {
 	for _, c := range []struct {
 		target Target
