@@ -55,7 +55,7 @@ bench-program: ## figures of docs/benchmarks.md that need the whole program (8 m
 	DANCER_FIGURES=$(or $(DANCER_FIGURES),1) go test -count=1 -timeout 90m -v -run TestFigures ./cmd/dancer
 
 bench-arrival: ## estimators of arrival on a campaign of round trips (TRACE=file: another one, plain or gzip)
-	@DANCER_FIGURES=1 DANCER_TRACE=$(if $(TRACE),$(abspath $(TRACE))) go test -count=1 -timeout 30m -v -run 'TestFiguresArrival$$' ./mesh/arrival | grep -v '^=== '
+	@DANCER_FIGURES=1 DANCER_TRACE=$(if $(TRACE),$(abspath $(TRACE))) go test -count=1 -timeout 30m -v -run 'TestFiguresArrival$$' ./mesh/arrival
 
 faults: ## each fault of docs/faults.md a hundred times, times judged (40 minutes, quiet machine, root; FAULTS=10: so often)
 	DANCER_FAULTS=$(or $(FAULTS),100) go test -p 1 -count=1 -timeout 120m -v -run 'TestFaults$$' ./runtime/spine
