@@ -7,7 +7,7 @@ CROSS    = linux-arm64 linux-armv7 linux-armv6 linux-amd64
 # On two cores the end-to-end tests need them for the program they drive.
 TEST     = go test -p 2 -timeout 15m
 
-.PHONY: help demo build test test-kernel race fuzz lint check-tidy bench bench-spine bench-program bench-registry faults cross soak screenshot ci clean
+.PHONY: help demo build test test-kernel race fuzz lint check-tidy bench bench-spine bench-program bench-registry bench-arrival faults cross soak screenshot ci clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +57,9 @@ bench-program: ## figures of docs/benchmarks.md that need the whole program (8 m
 
 bench-registry: ## single reads of 30,000 agents beside 6,000 heartbeats a second (a minute)
 	DANCER_FIGURES=$(or $(DANCER_FIGURES),1) go test -count=1 -timeout 30m -v -run TestFiguresRegistry ./mesh/impedance
+
+bench-arrival: ## estimators of arrival on a campaign of round trips (TRACE=file: another one, plain or gzip)
+	@DANCER_FIGURES=1 DANCER_TRACE=$(if $(TRACE),$(abspath $(TRACE))) go test -count=1 -timeout 30m -v -run 'TestFiguresArrival$$' ./mesh/arrival
 
 faults: ## each fault of docs/faults.md a hundred times, times judged (40 minutes, quiet machine, root; FAULTS=10: so often)
 	DANCER_FAULTS=$(or $(FAULTS),100) go test -p 1 -count=1 -timeout 120m -v -run 'TestFaults$$' ./runtime/spine
