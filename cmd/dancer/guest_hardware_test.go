@@ -5,6 +5,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -57,6 +58,7 @@ escalation: {hold: halt, deadline: 5m, on_timeout: halt}
 const (
 	guestEdges  = 10_000
 	guestStarts = 10
+	unreadEdges = 1000
 )
 
 // TestGuestOutputsNeverGlitch starts and ends a robot again and again: from outside,
@@ -131,6 +133,37 @@ func TestGuestEdges(t *testing.T) {
 	}
 }
 
+// TestGuestUnreadEdges drives edges that nobody reads, because the spine is stopped: those
+// that the kernel has no room for are counted, and the level is right at the end.
+func TestGuestUnreadEdges(t *testing.T) {
+	r := bootLineRobot(t, guest.Config{Time: guest.InstructionTime}, hardwareWiring, hardwareManual)
+	r.launch()
+	r.must(r.m.Signal(r.pid, syscall.SIGSTOP))
+	for edge := range unreadEdges {
+		r.must(r.m.Lines.Drive(touchLine, edge%2 == 0))
+		// A controller has one bit a line: edges that come before the kernel has taken the
+		// last are one edge to everybody. An ordinary process answers after it has.
+		_, err := r.m.Uptime()
+		r.must(err)
+	}
+	r.must(r.m.Signal(r.pid, syscall.SIGCONT))
+	var read, lost int
+	r.until("edges are read or lost", func() bool {
+		// The newest that fit are whole pairs: each rise fires, each fall ends.
+		read, lost = 2*len(r.fired("follow")), r.lostEdges()
+		return read+lost >= unreadEdges
+	})
+	t.Logf("%d edges that nobody read: %d kept by the kernel, %d counted as lost", unreadEdges, read, lost)
+	if lost == 0 || read == 0 || read+lost != unreadEdges {
+		t.Error("that was no overflow, or not all are accounted for")
+	}
+	r.must(r.m.Lines.Await(lampLine, true, patience)) // the last edge was a fall
+	if log := r.log(); !strings.Contains(log, "edges are lost") {
+		t.Error("the log says nothing of lost edges")
+	}
+	r.end()
+}
+
 // lostEdges is how many edges the robot has told to be lost.
 func (r *lineRobot) lostEdges() (lost int) {
 	r.Helper()
@@ -146,7 +179,7 @@ func (r *lineRobot) lostEdges() (lost int) {
 func (r *lineRobot) startWhenReady() {
 	r.Helper()
 	r.until("the robot can be started", func() bool {
-		code, _ := r.execute(guestDancer, "start", "line-bot")
+		code, _ := r.execute(r.dancer, "start", "line-bot")
 		if code != 0 { // a moment of the guest's, in which its brain decides
 			_, err := r.m.Wait(r.Context(), 1, 500*time.Millisecond)
 			r.must(err)

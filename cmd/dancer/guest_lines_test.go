@@ -21,8 +21,10 @@ type lineRobot struct {
 	pid  int
 	runs int // so far, each with files of its own
 
-	executed int // programs so far
-	told     toldEvents
+	dancer      string   // path of the program
+	environment []string // of what is executed beside it
+	executed    int      // programs so far
+	told        toldEvents
 }
 
 // Lines of the guest's controller.
@@ -77,7 +79,7 @@ func bootLineRobot(t *testing.T, c guest.Config, wiring, manual string) *lineRob
 	c.Files = append(c.Files,
 		guest.File{Path: "/robot/robot.yaml", Data: []byte(wiring), Mode: 0o644},
 		guest.File{Path: "/robot/manual.yaml", Data: []byte(manual), Mode: 0o644})
-	r := &lineRobot{T: t, m: bootGuest(t, c)}
+	r := &lineRobot{T: t, m: bootGuest(t, c), dancer: guestDancer}
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Logf("the robot's log: %s", tail(r.log()))
@@ -107,7 +109,7 @@ func (r *lineRobot) launch() {
 	var err error
 	r.runs++
 	r.pid, err = r.m.Start(guest.Program{
-		Arguments: []string{guestDancer, "run", "/robot/robot.yaml", "--data", "/tmp/data", "--events", r.path("events")},
+		Arguments: []string{r.dancer, "run", "/robot/robot.yaml", "--data", "/tmp/data", "--events", r.path("events")},
 		Output:    r.path("log"),
 	})
 	r.must(err)
@@ -132,7 +134,7 @@ func (r *lineRobot) end() {
 // operator gives ` + "`dancer start`" + ` and the like.
 func (r *lineRobot) operator(do string) {
 	r.Helper()
-	if code, said := r.execute(guestDancer, do, "line-bot"); code != 0 {
+	if code, said := r.execute(r.dancer, do, "line-bot"); code != 0 {
 		r.Fatalf("dancer %s: exit code %d: %s", do, code, said)
 	}
 }
@@ -142,7 +144,7 @@ func (r *lineRobot) execute(arguments ...string) (code int, said string) {
 	r.Helper()
 	r.executed++
 	output := fmt.Sprintf("/tmp/said-%d", r.executed)
-	pid, err := r.m.Start(guest.Program{Arguments: arguments, Output: output})
+	pid, err := r.m.Start(guest.Program{Arguments: arguments, Environment: r.environment, Output: output})
 	r.must(err)
 	ending := r.wait(pid)
 	text, err := r.m.ReadAll(output)

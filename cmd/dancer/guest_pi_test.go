@@ -56,7 +56,7 @@ func TestGuestRaspberryPi(t *testing.T) {
 	m := bootGuest(t, guest.Config{Board: guest.RaspberryPi3, Files: []guest.File{
 		{Path: "/robot/robot.yaml", Data: []byte(piWiring), Mode: 0o644}, {Path: "/robot/manual.yaml", Data: []byte(piManual), Mode: 0o644},
 	}})
-	r := &lineRobot{T: t, m: m}
+	r := &lineRobot{T: t, m: m, dancer: guestDancer}
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Logf("the robot's log: %s", tail(r.log()))

@@ -60,11 +60,14 @@ var buildGuest = sync.OnceValues(func() (guestBuilt, error) {
 })
 
 // bootGuest boots a machine with dancer and these tests in it, and ends it with
-// the test.
+// the test. Where time follows the instructions, the test goes on beside others.
 func bootGuest(t *testing.T, c guest.Config) *guest.Machine {
 	t.Helper()
 	if os.Getenv(envGuest) == "" {
 		t.Skip("boots a kernel under QEMU for minutes: make test-kernel")
+	}
+	if c.Time == guest.InstructionTime {
+		t.Parallel() // such a guest has one thread, and nobody on this machine makes it late
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()

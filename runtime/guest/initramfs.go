@@ -2,10 +2,13 @@ package guest
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 )
@@ -13,6 +16,7 @@ import (
 // File is one file of the guest.
 type File struct {
 	Path string      // in the guest, absolute
+	Link string      // where a symbolic link leads, or
 	From string      // a file of this machine to copy, or
 	Data []byte      // its content
 	Mode os.FileMode // permissions; 0: 0o755
@@ -23,6 +27,7 @@ const (
 	modeFolder  = 0o040000
 	modeDevice  = 0o020000 // of characters
 	modeRegular = 0o100000
+	modeLink    = 0o120000
 )
 
 // console is the device on which the first process's standard streams are opened
@@ -35,9 +40,13 @@ const null = "dev/null"
 
 // writeInitramfs writes files as a cpio archive in the format that the kernel
 // unpacks, "newc" (kernel: driver-api/early-userspace/buffer-format.rst). Folders
-// above a file are made, /dev/console and /dev/null.
-func writeInitramfs(to io.Writer, files []File) error {
+// above a file are made, /dev/console and /dev/null. system is a folder of this machine whose
+// whole content comes first, "" for none; files are not written over its own.
+func writeInitramfs(to io.Writer, system string, files []File) error {
 	w := &cpio{out: bufio.NewWriterSize(to, 1<<20), folders: map[string]bool{}}
+	if system != "" {
+		w.tree(system)
+	}
 	w.above(console)
 	w.header(console, modeDevice|0o600, 0, 5, 1)
 	w.header(null, modeDevice|0o666, 0, 1, 3)
@@ -101,12 +110,53 @@ func (w *cpio) above(name string) {
 	}
 }
 
+// tree writes what a folder holds. A link to a folder counts as one, so that nothing
+// makes a folder in its place.
+func (w *cpio) tree(root string) {
+	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+		name := strings.TrimPrefix(strings.TrimPrefix(path, root), "/")
+		if err != nil || w.err != nil || name == "" {
+			return errors.Join(err, w.err)
+		}
+		info, err := entry.Info()
+		if err != nil {
+			return err
+		}
+		switch info.Mode().Type() {
+		case fs.ModeDir:
+			w.folders[name] = true
+			w.header(name, modeFolder|uint32(info.Mode().Perm()), 0, 0, 0)
+		case fs.ModeSymlink:
+			w.folders[name] = true
+			to, err := os.Readlink(path)
+			w.link(name, to)
+			return err
+		case 0:
+			w.copy(name, path, uint32(info.Mode().Perm()))
+		}
+		return w.err
+	})
+	if w.err == nil {
+		w.err = err
+	}
+}
+
+func (w *cpio) link(name, to string) {
+	w.header(name, modeLink|0o777, int64(len(to)), 0, 0)
+	w.write([]byte(to))
+	w.pad(int64(len(to)))
+}
+
 func (w *cpio) file(f File) {
 	if w.err != nil {
 		return
 	}
 	name := strings.TrimPrefix(path.Clean(f.Path), "/")
 	w.above(name)
+	if f.Link != "" {
+		w.link(name, f.Link)
+		return
+	}
 	mode := uint32(f.Mode.Perm())
 	if mode == 0 {
 		mode = 0o755

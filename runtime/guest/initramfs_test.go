@@ -43,6 +43,36 @@ func unpack(t *testing.T, archive []byte) (entries []entry) {
 	}
 }
 
+// TestInitramfsOfSystem: a folder's content is taken as it is, and a file whose path
+// leads through one of its links does not replace the link.
+func TestInitramfsOfSystem(t *testing.T) {
+	root := t.TempDir()
+	for _, err := range []error{
+		os.MkdirAll(filepath.Join(root, "usr/bin"), 0o755), os.Symlink("usr/bin", filepath.Join(root, "bin")),
+		os.WriteFile(filepath.Join(root, "usr/bin/tool"), []byte("tool"), 0o755), os.MkdirAll(filepath.Join(root, "dev"), 0o755),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	var out bytes.Buffer
+	files := []File{{Path: "/bin/mine", Data: []byte("m"), Mode: 0o700}, {Path: "/etc/to", Link: "/bin/mine"}}
+	if err := writeInitramfs(&out, root, files); err != nil {
+		t.Fatal(err)
+	}
+	want := []entry{
+		{"bin", 0o120777, "usr/bin"}, {"dev", 0o040755, ""}, {"usr", 0o040755, ""}, {"usr/bin", 0o040755, ""}, {"usr/bin/tool", 0o100755, "tool"},
+		{"dev/console", 0o020600, ""}, {"dev/null", 0o020666, ""}, {"bin/mine", 0o100700, "m"},
+		{"etc", 0o040755, ""}, {"etc/to", 0o120777, "/bin/mine"},
+	}
+	if got := unpack(t, out.Bytes()); !slices.Equal(got, want) {
+		t.Errorf("unpacked %v\nwant %v", got, want)
+	}
+	if err := writeInitramfs(&out, filepath.Join(root, "not"), nil); err == nil {
+		t.Error("a system that is not there was packed")
+	}
+}
+
 func TestInitramfs(t *testing.T) {
 	from := filepath.Join(t.TempDir(), "copied")
 	if err := os.WriteFile(from, []byte("from a file"), 0o600); err != nil {
@@ -53,7 +83,7 @@ func TestInitramfs(t *testing.T) {
 		files = append(files, File{Path: fmt.Sprintf("/a/%0*d", n+1, n), Data: bytes.Repeat([]byte("x"), n), Mode: 0o644})
 	}
 	var out bytes.Buffer
-	if err := writeInitramfs(&out, files); err != nil {
+	if err := writeInitramfs(&out, "", files); err != nil {
 		t.Fatal(err)
 	}
 	got := unpack(t, out.Bytes())
@@ -67,7 +97,7 @@ func TestInitramfs(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("unpacked %v\nwant %v", got, want)
 	}
-	if err := writeInitramfs(&out, []File{{Path: "/x", From: from + ".not"}}); err == nil {
+	if err := writeInitramfs(&out, "", []File{{Path: "/x", From: from + ".not"}}); err == nil {
 		t.Error("a file that is not there was copied")
 	}
 }

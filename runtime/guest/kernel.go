@@ -43,18 +43,30 @@ func FindKernel(ctx context.Context, root string) (Kernel, error) {
 	if _, err := exec.LookPath(qemu); err != nil {
 		return Kernel{}, fmt.Errorf("%w: %s is not installed (Debian: apt-get install qemu-system-arm)", ErrNotHere, qemu)
 	}
+	folder, err := find(ctx, root, "guest-kernel")
+	return Kernel{Folder: folder}, err
+}
+
+// FindSystem gives the folder of the cached Debian system for Config.System, and
+// fetches it first where there is none: systemd and what it needs, 30 MB from Debian.
+func FindSystem(ctx context.Context, root string) (string, error) {
+	return find(ctx, root, "guest-system")
+}
+
+// find runs one of the tools that fetch, which prints a folder.
+func find(ctx context.Context, root, tool string) (string, error) {
 	var said bytes.Buffer
-	cmd := exec.CommandContext(ctx, filepath.Join(root, "tools", "guest-kernel"))
+	cmd := exec.CommandContext(ctx, filepath.Join(root, "tools", tool))
 	cmd.Stderr = &said
 	out, err := cmd.Output()
 	var exit *exec.ExitError
 	if errors.As(err, &exit) && exit.ExitCode() == notHere {
-		return Kernel{}, fmt.Errorf("%w: %s", ErrNotHere, lastLine(said.String()))
+		return "", fmt.Errorf("%w: %s", ErrNotHere, lastLine(said.String()))
 	}
 	if err != nil {
-		return Kernel{}, fmt.Errorf("find the guest's kernel: %w: %s", err, strings.TrimSpace(said.String()))
+		return "", fmt.Errorf("%s: %w: %s", tool, err, strings.TrimSpace(said.String()))
 	}
-	return Kernel{Folder: strings.TrimSpace(string(out))}, nil
+	return strings.TrimSpace(string(out)), nil
 }
 
 // piDeviceTree is that of the Raspberry Pi 3 B in the kernel's module.

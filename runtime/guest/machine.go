@@ -41,6 +41,9 @@ const (
 	InstructionTime
 )
 
+// systemInit is the first process of a Linux system.
+const systemInit = "/lib/systemd/systemd"
+
 // Board is the machine that QEMU makes.
 type Board int
 
@@ -49,8 +52,8 @@ const (
 	Virtual Board = iota
 	// RaspberryPi3 is a Raspberry Pi 3 B: four processors, 1 GiB, the SoC's own
 	// devices and no others. Its kernel is that of FindPiKernel, and Init is asked over
-	// its mini UART. Config.Time must be RealTime; Lines, Devices, Channels and Serial
-	// are not for it.
+	// its mini UART. Config.Time must be RealTime; Lines, Devices, Channels, Serial and
+	// System are not for it.
 	RaspberryPi3
 )
 
@@ -62,6 +65,7 @@ type Config struct {
 	Kernel Kernel
 	Init   string // path of the program of folder init, built for linux/arm64
 	Files  []File // of the guest beside it
+	System string // a folder with a Linux system that boots (FindSystem); "": Init is the first process
 	Folder string // where sockets, logs and the initramfs are; it exists. Short: a socket's path has 107 bytes at most
 
 	Board      Board
@@ -157,7 +161,7 @@ func (m *Machine) makeInitramfs() error {
 		return err
 	}
 	files := append([]File{{Path: "/init", From: m.config.Init}}, m.config.Files...)
-	return errors.Join(writeInitramfs(f, files), f.Close())
+	return errors.Join(writeInitramfs(f, m.config.System, files), f.Close())
 }
 
 // start starts QEMU on a thread that lives as long as it: with the thread, and so
@@ -188,6 +192,9 @@ func (m *Machine) arguments() []string {
 	c := &m.config
 	// panic=-1: a kernel that panics resets at once instead of waiting for ever.
 	line := append([]string{"panic=-1", "quiet"}, c.Arguments...)
+	if c.System != "" {
+		line = append(line, "rdinit="+systemInit)
+	}
 	a := []string{
 		"-nodefaults", "-no-user-config", "-display", "none", "-kernel", c.Kernel.Image(), "-initrd", m.path("initramfs"),
 		"-serial", "file:" + m.path("console.log"),

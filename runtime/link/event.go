@@ -25,6 +25,7 @@ const (
 	EventLost              // Frame events lost because the ring was full, in all
 	EventRestart           // why this spine was started, Flags Restart
 	EventEdges             // Index signal of a GPIO line, Frame edges of it that the kernel had no room for, in all
+	eventKinds             // how many there are
 )
 
 // String names the kind as in --events.
@@ -183,7 +184,7 @@ func (s *Segment) TakeEvent(e *Event) bool {
 			Cause: int32(uint32(rec[1])), Value: math.Float64frombits(rec[2]),
 			At: time.Duration(rec[3]), Latency: time.Duration(rec[4]), Frame: rec[5],
 		}
-		if e.Kind != EventNone && e.Kind <= EventRestart {
+		if e.Kind != EventNone && e.Kind < eventKinds {
 			return true
 		}
 	}

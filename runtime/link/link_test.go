@@ -299,6 +299,24 @@ func TestEventsInOrderAndLossCounted(t *testing.T) {
 
 // TestFloodLeavesRoomForReasons: however many frequent events come, what says why
 // finds a place, after those before it.
+// TestEveryKindOfEventArrives: none is taken for nonsense, and what no version knows is.
+func TestEveryKindOfEventArrives(t *testing.T) {
+	s := newSegment(t)
+	brain := attach(t, s)
+	for kind := EventNone; kind <= eventKinds; kind++ {
+		s.PutEvent(&Event{Kind: kind, Cause: -1})
+	}
+	for kind := EventSignal; kind < eventKinds; kind++ {
+		var e Event
+		if !brain.TakeEvent(&e) || e.Kind != kind || kind.String() == "unknown" {
+			t.Errorf("an event of kind %d (%v) was put, %+v came", kind, kind, e)
+		}
+	}
+	if e := (Event{}); brain.TakeEvent(&e) {
+		t.Errorf("%+v came", e)
+	}
+}
+
 func TestFloodLeavesRoomForReasons(t *testing.T) {
 	s := newSegment(t)
 	brain := attach(t, s)

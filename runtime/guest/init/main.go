@@ -1,6 +1,6 @@
 // Command init is the first process of a guest of package guest: it mounts what
 // programs expect, greets, and carries out what the test asks. The guest ends when
-// it ends.
+// it ends. In a guest with a whole system it is a service there (init service).
 package main
 
 import (
@@ -10,6 +10,7 @@ import (
 	"net/rpc/jsonrpc"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,9 +20,17 @@ import (
 )
 
 func main() {
-	if os.Getpid() != 1 {
-		fmt.Fprintln(os.Stderr, "init: this is the first process of a test's guest: make test-kernel")
+	asService := slices.Equal(os.Args[1:], []string{"service"})
+	if os.Getpid() != 1 && !asService {
+		fmt.Fprintln(os.Stderr, "init: this is the first process of a test's guest, or a service of its system (init service): make test-kernel")
 		os.Exit(2)
+	}
+	if asService {
+		if err := serve(); err != nil {
+			fmt.Fprintln(os.Stderr, "init:", err)
+			os.Exit(1)
+		}
+		return
 	}
 	if err := errors.Join(mountAll(), linkUp("lo"), unix.Sethostname([]byte("guest")), serve()); err != nil {
 		fmt.Fprintln(os.Stderr, "init:", err)
@@ -66,6 +75,7 @@ func mountAll() error {
 		{"tmpfs", "/tmp", ""},
 		{"cgroup2", "/sys/fs/cgroup", ""},
 		{"debugfs", "/sys/kernel/debug", ""},
+		{"tracefs", "/sys/kernel/tracing", ""},
 	} {
 		if err := os.MkdirAll(m.at, 0o755); err != nil {
 			return err
