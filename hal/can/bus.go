@@ -183,8 +183,8 @@ func (b *Bus) usable() error {
 func (b *Bus) Level(time.Duration, func(time.Duration, []hal.Reading)) error { return b.usable() }
 
 // Read takes what is there, a bounded number of frames, and calls report for each that
-// says something: its time and the signals in it, NaN for one that the frame is too
-// short for. The readings are valid during the call. It ends where State becomes
+// is wanted: its time and the signals in it, NaN for one that the frame is too short
+// for, none where it is another page. The readings are valid during the call. It ends where State becomes
 // another one, with the frames before it reported. ErrGone means that the interface is
 // down or gone: Reopen it.
 func (b *Bus) Read(report func(at time.Duration, readings []hal.Reading)) error {
@@ -233,9 +233,7 @@ func (b *Bus) take(n int, report func(time.Duration, []hal.Reading)) {
 	}
 	b.counters.Frames++
 	b.read(&b.messages[i], b.frame[dataAt:dataAt+length])
-	if len(b.readings) > 0 {
-		report(b.at, b.readings)
-	}
+	report(b.at, b.readings)
 }
 
 // read finds the signals of a frame. What it is too short for is NaN, and so is every

@@ -167,6 +167,9 @@ func TestPages(t *testing.T) {
 	h.expect(t, 2, math.NaN(), 3, math.NaN(), 4, math.NaN())
 	h.w.send(classic(0x200, 2, 5))
 	h.expect(t, 3, 5, 4, math.NaN())
+	if len(h.at) != 1 {
+		t.Errorf("a frame is reported %d times", len(h.at))
+	}
 	if c := h.Counters(); c.Frames != 5 || c.Errors != 2 {
 		t.Errorf("counters %+v", c)
 	}

@@ -152,3 +152,34 @@ func TestCANLimits(t *testing.T) {
 		t.Errorf("found %q, want %q", whats, want)
 	}
 }
+
+// TestCANPage: what docs/inputs.md shows is what is read.
+func TestCANPage(t *testing.T) {
+	page, err := os.ReadFile("../../docs/inputs.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, shown, _ := strings.Cut(string(page), "## CAN buses\n\n```yaml\n")
+	shown, _, found := strings.Cut(shown, "```")
+	if !found {
+		t.Fatal("the page shows no CAN bus")
+	}
+	files := map[string]string{
+		"robot.yaml": "robot: bot\nboard: raspberry-pi-4\nmanual: manual.yaml\n" + shown + "outputs: {drive: {pin: GPIO18, safe: 0}}\n",
+		"manual.yaml": `values: [{name: human_safety, floor: 5}]
+reflexes: [{name: lifted, when: "lifted && height > 1 m || speed_left > 1 m/s", set: {drive: 0}}]
+impact: {human_safety: "10"}
+actions: [{name: halt, set: safe, fallback: true}]
+`,
+		"rover.dbc": `BO_ 256 WHEEL_STATUS: 8 DRIVE
+ SG_ SPEED_LEFT : 0|16@1- (0.01,0) [-20|20] "km/h" X
+BO_ 300 LIFT_STATE: 4 LIFT
+ SG_ LIFTED : 0|1@1+ (1,0) [0|0] "" X
+ SG_ HEIGHT : 8|16@1+ (0.1,-100) [0|0] "mm" X
+`,
+	}
+	_, problems := load("robot.yaml", []byte(files["robot.yaml"]), Options{Root: machine}, func(path string) ([]byte, *Problem) { return []byte(files[path]), nil })
+	if len(problems) > 0 {
+		t.Error(problems)
+	}
+}
