@@ -16,9 +16,6 @@ import (
 // is not regularly.
 const cycleTime = "GenMsgCycleTime"
 
-// extendedFlag marks identifiers of 29 bits in a DBC file.
-const extendedFlag = 1 << 31
-
 // Error is what is wrong with a file.
 type Error struct {
 	File   string
