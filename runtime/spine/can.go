@@ -15,13 +15,19 @@ type controller interface{ State() can.State }
 // canWatch is what the loop remembers of a CAN bus's controller.
 type canWatch struct {
 	controller controller
-	state      can.State // as it was told
+	state      can.State // at the last look
+	told       can.State
+	toldAt     time.Duration
 }
+
+// canQuiet is how long a controller must not have been told of until it is told that it
+// is better again.
+const canQuiet = time.Second
 
 // begin starts to watch a bus that was opened; nil: it is none.
 func (w *canWatch) begin() {
 	if w != nil {
-		w.state = can.Active
+		w.state, w.told = can.Active, can.Active
 	}
 }
 
@@ -59,28 +65,39 @@ func newCAN(open openers, c can.Config) feed {
 // at its end.
 func canDevice(b *config.CANBus) []byte { return []byte("/sys/class/net/" + b.Interface + "\x00") }
 
-// lookAtController tells of a CAN controller that is in another state than it was. One
-// that gets worse leaves nothing of what was read before: the frame that would have said
-// otherwise may be among those that were lost.
+// lookAtController gives up what was read before where a CAN controller got worse: the
+// frame that would have said otherwise may be among those that were lost. And it tells of
+// its state.
 func (l *loop) lookAtController(i int, now time.Duration) {
 	in := &l.hardware.feeds[i]
-	if in.can == nil || in.can.controller.State() == in.can.state {
+	if in.can == nil || !in.open {
 		return
 	}
-	in.can.state = in.can.controller.State()
-	tell := link.PortClear
-	switch in.can.state {
-	case can.Passive:
-		tell = link.PortPassive
-	case can.Off:
-		tell = link.PortOff
-	}
-	if in.can.state != can.Active {
+	w, state := in.can, in.can.controller.State()
+	if state != w.state && state != can.Active {
 		for _, signal := range in.signals {
 			l.core.invalidate(signal, now)
 		}
 	}
-	l.tellFeed(i, now, tell)
+	w.state = state
+	switch {
+	case state == w.told:
+	case state < w.told && now-w.toldAt < canQuiet: // a loose wire is told of once a second
+		if l.canDue == 0 || w.toldAt+canQuiet < l.canDue {
+			l.canDue = w.toldAt + canQuiet
+		}
+	default:
+		w.told, w.toldAt = state, now
+		l.tellFeed(i, now, [...]link.PortState{can.Active: link.PortClear, can.Passive: link.PortPassive, can.Off: link.PortOff}[state])
+	}
+}
+
+// lookAtControllers tells what was kept back.
+func (l *loop) lookAtControllers(now time.Duration) {
+	l.canDue = 0
+	for i := range l.hardware.feeds {
+		l.lookAtController(i, now)
+	}
 }
 
 // What the log says of a controller that counts errors (bad-hardware.md).

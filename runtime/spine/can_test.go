@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -64,9 +65,14 @@ func (p *panel) send(id uint32, data ...byte) {
 	p.t.Helper()
 	b := binary.NativeEndian.AppendUint32(nil, id)
 	b = append(append(b, byte(len(data)), 0, 0, 0), data...)
+	b = append(b, make([]byte, 16-len(b))...)
 	p.mutex.Lock()
 	defer p.mutex.Unlock()
-	if _, err := unix.Write(p.far, append(b, make([]byte, 16-len(b))...)); err != nil {
+	_, err := unix.Write(p.far, b)
+	for until := time.Now().Add(patient); err == unix.EAGAIN && time.Now().Before(until); _, err = unix.Write(p.far, b) {
+		time.Sleep(time.Millisecond) // the spine has not read what came before
+	}
+	if err != nil {
 		p.t.Fatal(err)
 	}
 }
@@ -204,5 +210,26 @@ func TestCANWiringSurvives(t *testing.T) {
 	}
 	if Layout(again) != Layout(r) {
 		t.Error("the robot is another one without its DBC file")
+	}
+}
+
+// A loose wire that sends a controller off the bus and back all the time stops the robot
+// each time, and does not fill the log.
+func TestCANFlapping(t *testing.T) {
+	g, p := newCANRover(t, "")
+	g.run()
+	began := time.Now()
+	const times = 200
+	for range times {
+		p.send(unix.CAN_ERR_FLAG|unix.CAN_ERR_BUSOFF, 0, 0, 0, 0, 0, 0, 0, 0)
+		p.send(unix.CAN_ERR_FLAG|unix.CAN_ERR_RESTARTED, 0, 0, 0, 0, 0, 0, 0, 0)
+		p.move(1, 0)
+	}
+	g.status("reflexes=-") // the frame after the last one was read
+	g.toldOfBus("clear", 1)
+	took := time.Since(began)
+	said := strings.Count(g.log.String(), "state=bus-off")
+	if most := 1 + int(took/canQuiet); said < 1 || said > most {
+		t.Errorf("bus-off is told %d times in %v, want 1 to %d", said, took, most)
 	}
 }
