@@ -43,7 +43,7 @@ var hotRooms = []string{"hal", "reflex", "reflex/program", "runtime/link", "runt
 // adapters wrap one outside thing each. They never import each other, so that
 // each can be replaced alone; package runtime and its rooms wire them.
 var adapters = []string{
-	"hal/gpio", "hal/serial", "hal/i2c", "hal/evdev", "hal/sim", "hal/watchdog",
+	"hal/gpio", "hal/serial", "hal/i2c", "hal/evdev", "hal/can", "hal/dbc", "hal/sim", "hal/watchdog",
 	"mesh/gossip", "mesh/mqtt", "mesh/broker",
 	"mesh/datagram",
 	"storage/bolt", "storage/segment", "storage/recording",
@@ -81,6 +81,7 @@ var forbiddenInPure = map[string]string{
 var thirdParty = map[string][]string{
 	"github.com/warthog618/go-gpiocdev":   {"hal/gpio"},
 	"go.bug.st/serial":                    {"hal/serial"},
+	"go.einride.tech/can":                 {"hal/dbc"}, // its grammar; its socket package reaches the network
 	"periph.io/x":                         {"boards", "hal/i2c"},
 	"github.com/eclipse/paho.mqtt.golang": {"mesh/mqtt"},
 	"github.com/nats-io/nats-server":      {"mesh/broker"},
@@ -96,7 +97,7 @@ var thirdParty = map[string][]string{
 	"github.com/fxamacker/cbor": {"mesh", "mesh/impedance", "mesh/gossip", "storage"},
 	"github.com/oklog/ulid":     {"mesh", "mesh/packet", "storage"},
 	// System calls belong to what owns a descriptor or a process.
-	"golang.org/x/sys": {"hal/gpio", "hal/serial", "hal/i2c", "hal/evdev", "hal/watchdog", "mesh/datagram", "runtime", "runtime/link", "runtime/memory", "runtime/privilege", "runtime/spine", "runtime/brain", "runtime/doctor", "runtime/guest/init", "storage/bolt", "storage/segment"},
+	"golang.org/x/sys": {"hal/gpio", "hal/serial", "hal/i2c", "hal/evdev", "hal/can", "hal/watchdog", "mesh/datagram", "runtime", "runtime/link", "runtime/memory", "runtime/privilege", "runtime/spine", "runtime/brain", "runtime/doctor", "runtime/guest/init", "storage/bolt", "storage/segment"},
 	// Only to know whether logs go to a person.
 	"golang.org/x/term": {"cmd/dancer", "runtime"},
 	"golang.org/x/time": {"runtime/web", "mesh/mqtt", "mesh/gossip"},

@@ -161,7 +161,7 @@ func allProblems(t *testing.T) Problems {
 	_, unknown := load("robot.yaml", []byte(strings.Replace(testRobot, "raspberry-pi-4", "auto", 1)), Options{Root: blind}, func(string) ([]byte, *Problem) {
 		return []byte(testManual), nil
 	})
-	all = append(append(all, large...), unknown...)
+	all = append(append(append(all, large...), unknown...), canProblems()...)
 	return append(all, unknownKind("x.yaml", []byte("a: 1\n"))...)
 }
 

@@ -20,6 +20,9 @@ var machine = fstest.MapFS{
 	"dev/ttyS0":                              {},
 	"dev/input/event1":                       {},
 	"dev/input/by-id/usb-pad-event-joystick": {},
+	"sys/class/net/can0/type":                {Data: []byte("280\n")},
+	"sys/class/net/can1/type":                {Data: []byte("280\n")},
+	"sys/class/net/eth0/type":                {Data: []byte("1\n")},
 }
 
 // TestFaults reads the robots of testdata/*.txtar and compares every message

@@ -175,7 +175,7 @@ func (l *loader) chipSettings(x keys, driver i2c.Driver) i2c.Settings {
 // chipSignal is a signal that an I2C device delivers. Unit and range are the
 // driver's unless the file narrows the range.
 func (l *loader) chipSignal(x keys, s *hal.Signal, in *Input) {
-	for _, key := range []string{"pin", "port", "joystick", "mqtt", "from", "pull", "active", "debounce", "boolean"} {
+	for _, key := range []string{"pin", "port", "joystick", "can", "mqtt", "from", "pull", "active", "debounce", "boolean"} {
 		if x.has(key) {
 			x.fault(key, "remove it, or i2c", "%s has i2c and %s", x.what, key)
 		}

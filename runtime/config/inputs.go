@@ -10,16 +10,17 @@ import (
 
 // origins are the keys that say where a signal comes from; of an output only pin and
 // port are possible, which its table says.
-var origins = []string{"pin", "port", "joystick", "mqtt", "from"}
+var origins = []string{"pin", "port", "joystick", "can", "mqtt", "from"}
 
 // ofOrigin are the keys of a signal that belong to one origin.
 var ofOrigin = map[string][]string{
 	"joystick": {"axis", "button", "rest", "invert", "dead_zone"},
+	"can":      {"message", "signal"},
 	"mqtt":     {"topic", "path", "on", "off"},
 }
 
 // meant is how an origin is called in messages.
-var meant = map[string]string{"joystick": "a joystick", "mqtt": "an MQTT topic"}
+var meant = map[string]string{"joystick": "a joystick", "can": "a CAN bus", "mqtt": "an MQTT topic"}
 
 // origin is the key that says where a signal comes from, "" for none.
 func origin(x keys) string {
@@ -55,7 +56,7 @@ func (k keys) without(why string, names ...string) {
 const PostName = "post"
 
 // Sources names everything that brings readings to the spine and is counted: the ports,
-// the I2C buses, the joysticks, and "post" where a signal is posted. A simulated bus has
+// the I2C buses, the joysticks, the CAN buses, and "post" where a signal is posted. A simulated bus has
 // no name.
 func (r *Robot) Sources() []string {
 	var names []string
@@ -68,6 +69,9 @@ func (r *Robot) Sources() []string {
 	for i := range r.Joysticks {
 		names = append(names, r.Joysticks[i].Name)
 	}
+	for i := range r.CANBuses {
+		names = append(names, r.CANBuses[i].Name)
+	}
 	if slices.ContainsFunc(r.Inputs, func(in Input) bool { return in.Post }) {
 		names = append(names, PostName)
 	}
@@ -79,6 +83,7 @@ func (r *Robot) Source(i int) (name, device string) {
 	name = r.Sources()[i]
 	bus := i - len(r.Ports)
 	joystick := bus - len(r.Buses)
+	onCAN := joystick - len(r.Joysticks)
 	switch {
 	case bus < 0:
 		device = r.Ports[i].Device
@@ -88,6 +93,8 @@ func (r *Robot) Source(i int) (name, device string) {
 		device = r.Joysticks[joystick].Device
 	case joystick < len(r.Joysticks):
 		device = r.Joysticks[joystick].DeviceName
+	case onCAN < len(r.CANBuses):
+		device = r.CANBuses[onCAN].Interface
 	}
 	return name, device
 }

@@ -18,11 +18,12 @@ import (
 
 // Options of Load. The zero value is what `dancer check` uses.
 type Options struct {
-	Board    string // overrides robot.yaml's board; "": as written
-	Scenario string // overrides robot.yaml's scenario, relative to the working folder; "": as written
-	Run      bool   // for `run`: what only a run needs (a device, a PWM) is a fault, not a warning
-	Recorded bool   // the files are from a recording, of a machine that is not here: see LoadRecorded
-	Root     fs.FS  // the machine's file system, for devices and the board's model; nil: the real one
+	Board     string            // overrides robot.yaml's board; "": as written
+	Scenario  string            // overrides robot.yaml's scenario, relative to the working folder; "": as written
+	Run       bool              // for `run`: what only a run needs (a device, a PWM) is a fault, not a warning
+	Recorded  bool              // the files are from a recording, of a machine that is not here: see LoadRecorded
+	Databases map[string][]byte // Recorded: of the DBC files, by CAN bus
+	Root      fs.FS             // the machine's file system, for devices and the board's model; nil: the real one
 }
 
 func (o Options) root() fs.FS {
@@ -68,6 +69,7 @@ type loader struct {
 	world *world
 	pins  map[string]string // line -> the signal or output that has it
 
+	canFiles  []canFile          // parallel to the robot's CAN buses
 	unplugged []unplugged        // ports without a device
 	reserved  map[string]string  // header pin -> the port whose device is on it
 	channels  map[string]channel // PWM chip, or channel of one -> the output that has it
@@ -85,9 +87,11 @@ func (l *loader) load(data []byte) Problems {
 	l.ports(k)
 	l.chips(k)
 	l.joysticks(k)
+	l.canBuses(k)
 	l.brokers(k)
 	l.signals(k)
 	l.unreadChips(k)
+	l.keepDatabases(k)
 	l.outputs(k)
 	l.checkUnplugged()
 	l.network(k)

@@ -14,7 +14,7 @@ func TestLoadRecorded(t *testing.T) {
 		if err := problems.Err(); err != nil {
 			t.Fatal(err)
 		}
-		here, problems := LoadRecorded(filepath.Join(t.TempDir(), "robot.yaml"), there.Bytes, there.ManualBytes, there.BoardName)
+		here, problems := LoadRecorded(filepath.Join(t.TempDir(), "robot.yaml"), there.Bytes, there.ManualBytes, there.BoardName, there.Databases())
 		if err := problems.Err(); err != nil {
 			t.Fatal(err)
 		}
@@ -45,7 +45,7 @@ func TestRecordingSettings(t *testing.T) {
 		{line: "recording: {megabytes: 0}", bad: true},
 		{line: "recording: {sealed_megabytes: 0}", bad: true},
 	} {
-		r, problems := LoadRecorded("robot.yaml", append(text, c.line+"\n"...), manual, "sim")
+		r, problems := LoadRecorded("robot.yaml", append(text, c.line+"\n"...), manual, "sim", nil)
 		if (problems.Err() != nil) != c.bad {
 			t.Errorf("%q: %v", c.line, problems.Err())
 		} else if !c.bad && r.Recording != c.want {

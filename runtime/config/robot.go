@@ -88,11 +88,12 @@ type Input struct {
 	Pin        boards.Line
 	Chip       *Chip // of an I2C device; nil: none
 	Pull       Pull
-	ActiveHigh bool     // default true: a high line reads as 1
-	Control    *Control // of a joystick; nil: none
-	Topic      *Topic   // of an MQTT broker; nil: none
-	Post       bool     // other programs give it, by the post socket or by HTTP
-	Start      float64  // board sim: value at the start of the scenario; NaN: none
+	ActiveHigh bool      // default true: a high line reads as 1
+	Control    *Control  // of a joystick; nil: none
+	CAN        *CANValue // of a CAN bus; nil: none
+	Topic      *Topic    // of an MQTT broker; nil: none
+	Post       bool      // other programs give it, by the post socket or by HTTP
+	Start      float64   // board sim: value at the start of the scenario; NaN: none
 }
 
 // Joystick is one device of the kernel's input layer. Its dead-man has to be held for its
@@ -249,6 +250,7 @@ type Robot struct {
 	Ports       []Port
 	Buses       []Bus // I2C
 	Joysticks   []Joystick
+	CANBuses    []CANBus
 	Brokers     []Broker // of signals; the conductor has its own
 	Inputs      []Input  // parallel to Manual.Measured()
 	Drives      []Drive  // parallel to Manual.Outputs

@@ -27,7 +27,7 @@ var portSection = section{
 
 var signalSection = section{
 	title: "signal",
-	doc:   "One input: a field of a port's frames, a GPIO line, an axis or a button of a joystick, an MQTT topic, or what other programs post.",
+	doc:   "One input: a field of a port's frames, a GPIO line, an axis or a button of a joystick, a signal of a CAN message, an MQTT topic, or what other programs post.",
 	fields: []field{
 		{name: "port", form: formText, doc: "name of the port that delivers it"},
 		{name: "i2c", form: formText, doc: "name of the I2C device that delivers it; unit and range are then the chip's unless they are given"},
@@ -40,6 +40,9 @@ var signalSection = section{
 		{name: "rest", form: formChoice, choices: []string{"middle", "minimum"}, doc: "where the axis rests: middle (default; -1 to 1), or minimum, like a pedal (0 to 1)"},
 		{name: "invert", form: formBool, doc: "the axis the other way round; default false"},
 		{name: "dead_zone", form: formNumber, maximum: 0.9, doc: "share of the axis' way from rest that reads as 0, 0 to 0.9; default 0.1"},
+		{name: "can", form: formText, doc: "name of the CAN bus that delivers it; unit, range and stale_after are then those of the bus's DBC file unless they are given"},
+		{name: "message", form: formText, doc: "message of the CAN bus that it is in, by its name in the DBC file"},
+		{name: "signal", form: formText, doc: "signal of the CAN message, by its name in the DBC file; default the signal's name here"},
 		{name: "mqtt", form: formText, doc: "name of the MQTT broker that delivers it"},
 		{name: "topic", form: formText, doc: "MQTT topic, without wildcards, e.g. zigbee2mqtt/gate"},
 		{name: "path", form: formText, doc: "place of the value in a JSON payload, e.g. state.axes[0]; default: the payload is the value"},
@@ -51,7 +54,7 @@ var signalSection = section{
 		{name: "debounce", form: formDuration, maximum: 10, doc: "a level must last this long to count, up to 10s; default none"},
 		{name: "unit", form: formText, doc: "unit of the value, e.g. m, ppm, m/s; default none"},
 		{name: "range", form: formRange, doc: "smallest and largest plausible value, in unit; anything else is invalid. Needed for a port's field, an MQTT topic and what is posted, unless it is boolean"},
-		{name: "stale_after", form: formDuration, minimum: 0.001, maximum: 3600, doc: "older readings are invalid, 1ms to 1h; default 1s for a port's field and what is posted, 1m for an MQTT topic, never for a GPIO line; a joystick has it for all its signals"},
+		{name: "stale_after", form: formDuration, minimum: 0.001, maximum: 3600, doc: "older readings are invalid, 1ms to 1h; default 1s for a port's field and what is posted, 1m for an MQTT topic, three cycles of a CAN message whose DBC file has GenMsgCycleTime and else 1s, never for a GPIO line; a joystick has it for all its signals"},
 		{name: "stuck_after", form: formDuration, minimum: 0.001, maximum: 24 * 3600, doc: "a value that has not changed for so long is invalid; default: not checked"},
 		{name: "publish", form: formBool, doc: "send the value to the conductor with the robot's state; default false"},
 		{name: "start", form: formNumber, doc: "board sim: value at the start, in unit; default: never seen until the scenario gives one"},
@@ -160,6 +163,7 @@ var robotSection = section{
 		{name: "ports", form: formMap, section: &portSection, doc: "serial lines by name, at most 16"},
 		{name: "i2c", form: formMap, section: &chipSection, doc: "sensor chips on I2C buses by name, at most 64"},
 		{name: "joysticks", form: formMap, section: &joystickSection, doc: "joysticks, game pads and pedals by name, at most 8"},
+		{name: "can", form: formMap, section: &canSection, doc: "CAN buses by name, at most 8"},
 		{name: "mqtt", form: formMap, section: &brokerSection, doc: "MQTT brokers of signals by name, at most 4; none of them is the conductor's"},
 		{name: "signals", form: formMap, section: &signalSection, required: true, doc: "inputs by name, at most 1024"},
 		{name: "outputs", form: formMap, section: &outputSection, required: true, doc: "actuators by name, at most 64"},

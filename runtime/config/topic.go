@@ -115,8 +115,8 @@ func (l *loader) postSignal(x keys, s *hal.Signal, in *Input) {
 	x.without("it is for GPIO lines", "pull", "active", "debounce")
 	x.without("the name of the signal is the name that is posted", "field")
 	in.Post = x.choice("from", "") == "post"
-	if names := (&Robot{Ports: l.robot.Ports, Joysticks: l.robot.Joysticks}).Sources(); slices.Contains(names, PostName) {
-		x.fault("from", "rename it: both are reported under that name", "%s is posted, and a port or joystick is called %s", x.what, PostName)
+	if names := (&Robot{Ports: l.robot.Ports, Joysticks: l.robot.Joysticks, CANBuses: l.robot.CANBuses}).Sources(); slices.Contains(names, PostName) {
+		x.fault("from", "rename it: both are reported under that name", "%s is posted, and a port, joystick or CAN bus is called %s", x.what, PostName)
 	}
 	l.plausible(x, s, defaultStaleAfter)
 }

@@ -78,6 +78,8 @@ func (l *loader) signal(x keys, name string) {
 		l.pinSignal(x, &s, &in)
 	case x.has("joystick"):
 		l.joystickSignal(x, &s, &in)
+	case x.has("can"):
+		l.canSignal(x, &s, &in)
 	case x.has("mqtt"):
 		l.topicSignal(x, &s, &in)
 	case x.has("from"):

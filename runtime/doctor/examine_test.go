@@ -81,7 +81,7 @@ func golden(t *testing.T, file string, got []byte) {
 // ok a reason of one sentence and a cure of one line.
 func complete(t *testing.T, r Report) {
 	t.Helper()
-	ids := map[string]bool{"board": true, "pin": true, "port-device": true, "joystick": true, "broker": true, "data-folder": true, "data-room": true, "data-file-system": true, "secret-permission": true, "robot-watchdog": true, "i2c-bus": true, "i2c-device": true}
+	ids := map[string]bool{"board": true, "pin": true, "port-device": true, "joystick": true, "can-interface": true, "broker": true, "data-folder": true, "data-room": true, "data-file-system": true, "secret-permission": true, "robot-watchdog": true, "i2c-bus": true, "i2c-device": true}
 	for _, c := range (&Machine{}).checks() {
 		ids[c.id] = true
 	}

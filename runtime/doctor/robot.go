@@ -55,6 +55,10 @@ func (m *Machine) robotChecks(r *Robot) []check {
 			checks = append(checks, check{id: "joystick", look: func(context.Context) ([]Finding, error) { return m.lookJoystick(j) }})
 		}
 	}
+	for i := range r.CANBuses {
+		b := &r.CANBuses[i]
+		checks = append(checks, check{id: "can-interface", look: func(context.Context) ([]Finding, error) { return m.lookCAN(b) }})
+	}
 	for _, p := range pins(r.Robot) {
 		checks = append(checks, check{id: "pin", look: func(context.Context) ([]Finding, error) { return m.lookPin(p) }})
 	}

@@ -94,6 +94,14 @@ func TestRobot(t *testing.T) {
 	pad := func(_ *testing.T, _ *Machine, r *Robot) {
 		r.Joysticks = []config.Joystick{{Name: "pad", Device: "/dev/input/event3"}}
 	}
+	bus := func(kind, flags string) func(*testing.T, *Machine, *Robot) {
+		return func(t *testing.T, m *Machine, r *Robot) {
+			r.CANBuses = []config.CANBus{{Name: "drive", Interface: "can0"}}
+			if kind != "" {
+				change(m.Root.(fstest.MapFS), map[string]string{"sys/class/net/can0/type": kind, "sys/class/net/can0/flags": flags})
+			}
+		}
+	}
 	for _, c := range []struct {
 		name   string
 		device string // default the stable name
@@ -114,6 +122,13 @@ func TestRobot(t *testing.T) {
 		{"joystick of others", "", both(pad, put("dev/input/event3", "c root:20 0600")), "joystick", Warning, "user pi may not read it (root:dialout 0600)", "chmod 0660 /dev/input/event3"},
 		{"joystick unplugged", "", pad, "joystick", Warning, "is not there", "by-id"},
 		{"joystick that is a file", "", both(pad, write("dev/input/event3", "x\n")), "joystick", Warning, "is no input device", "event-joystick"},
+
+		{"CAN", "", bus("280\n", "0x40041\n"), "can-interface", OK, "is up", ""},
+		{"CAN unplugged", "", bus("", ""), "can-interface", Warning, "is not there", "can.drive.interface"},
+		{"CAN down", "", bus("280\n", "0x40040\n"), "can-interface", Warning, "is down", "sudo ip link set can0 up"},
+		{"CAN that is Ethernet", "", bus("1\n", "0x1003\n"), "can-interface", Warning, "is no CAN interface", "ip -details"},
+		{"CAN behind an old unit", "", both(bus("280\n", "0x41\n"), write(serviceUnit, "[Service]\nRestrictAddressFamilies=AF_UNIX AF_INET\n")),
+			"can-interface", Warning, "may not open it", "packaging/install"},
 
 		{"unplugged", "/dev/ttyACM7", nil, "port-device", Fault, "is not there", "by-id"},
 		{"named by order", "/dev/ttyUSB0", nil, "port-device", Note, "order of plugging in", "by-id"},

@@ -48,6 +48,8 @@ const (
 	PortStuck                    // takes nothing that is written to it: its signals are invalid, and it is opened again
 	PortGarbled                  // brings bytes and not one good frame
 	PortClear                    // brings good frames again
+	PortPassive                  // of a CAN bus: its controller counts many errors; its signals are invalid until the next frame of theirs
+	PortOff                      // of a CAN bus: its controller has left it after too many errors; its signals are invalid
 )
 
 // String names the state as in events.
@@ -63,6 +65,10 @@ func (s PortState) String() string {
 		return "garbled"
 	case PortClear:
 		return "clear"
+	case PortPassive:
+		return "error-passive"
+	case PortOff:
+		return "bus-off"
 	}
 	return "gone"
 }

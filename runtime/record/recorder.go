@@ -144,10 +144,10 @@ func New(c Config) *Recorder {
 
 // attachments are what a replay needs beside the messages.
 func (r *Recorder) attachments() []recording.Attachment {
-	return []recording.Attachment{
+	return append([]recording.Attachment{
 		{Name: RobotFile, Media: yaml, Data: r.config.Robot.Bytes},
 		{Name: ManualFile, Media: yaml, Data: r.config.Robot.ManualBytes},
-	}
+	}, attachedDatabases(r.config.Robot)...)
 }
 
 // Start starts the writer.

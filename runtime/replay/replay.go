@@ -155,7 +155,7 @@ func (r *run) begin(f *file) error {
 		}
 	}
 	h := &f.recording.Header
-	loaded, problems := config.LoadRecorded(record.RobotFile, robot, manual, h.Board)
+	loaded, problems := config.LoadRecorded(record.RobotFile, robot, manual, h.Board, record.Databases(f.recording))
 	if err := problems.Err(); err != nil {
 		if r.options.Manual != nil && r.options.Robot == nil {
 			err = fmt.Errorf("%w\nthe manual was held against the robot.yaml in the recording; where its signals and outputs are others, give --robot too", err)

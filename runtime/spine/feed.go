@@ -11,7 +11,7 @@ import (
 )
 
 // feed is a device that brings readings of its own accord and takes nothing: a
-// joystick, or the socket that other programs post to. No call blocks
+// joystick, a CAN bus, or the socket that other programs post to. No call blocks
 // but Reopen, which the loop never calls.
 type feed interface {
 	Fd() int
@@ -31,7 +31,8 @@ type input struct {
 	feed    feed
 	signals []int
 	open    bool
-	refused error // at the start
+	refused error     // at the start
+	can     *canWatch // nil: no CAN bus
 }
 
 // openFeeds makes the feeds of a robot, in the order of config.Robot.Sources behind its
@@ -44,7 +45,7 @@ func (h *hardware) openFeeds(cfg *Config, open openers) error {
 	if open.joystick == nil {
 		open.joystick = func(c evdev.Config) feed { return evdev.New(c) }
 	}
-	h.feeds = make([]input, 0, len(h.robot.Joysticks)+1)
+	h.feeds = make([]input, 0, len(h.robot.Joysticks)+len(h.robot.CANBuses)+1)
 	for i := range h.robot.Joysticks {
 		in := input{feed: open.joystick(joystickConfig(h.robot, i)), signals: h.robot.FedBy(func(in *config.Input) bool {
 			return in.Control != nil && in.Control.Joystick == i
@@ -58,6 +59,7 @@ func (h *hardware) openFeeds(cfg *Config, open openers) error {
 		}
 		h.feeds = append(h.feeds, in)
 	}
+	h.openCAN(open)
 	posted := h.robot.FedBy(func(in *config.Input) bool { return in.Post })
 	if len(posted) == 0 {
 		return nil
@@ -125,6 +127,7 @@ func (l *loop) readFeed(i int, now time.Duration) {
 		l.feedGone(i, now)
 		return
 	}
+	l.lookAtController(i, now)
 	l.storeFeed(i)
 }
 
@@ -152,6 +155,7 @@ func (l *loop) feedBack(i int, now time.Duration) {
 		return
 	}
 	in.open = true
+	in.can.begin()
 	l.tellFeed(i, now, link.PortBack)
 	l.fedAt = now
 	if err := in.feed.Level(now, l.takeFed); err != nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"dancer/hal/can"
 	"dancer/hal/evdev"
 	"dancer/hal/gpio"
 	"dancer/hal/i2c"
@@ -50,6 +51,7 @@ type openers struct {
 	pulses   func(configs []gpio.PWMConfig) (pulses, error)
 	bus      func(device string) (i2c.Wire, error) // nil: the kernel's
 	joystick func(c evdev.Config) feed             // not opened yet; nil: evdev.New
+	can      func(c can.Config) feed               // not opened yet; nil: can.New
 	line     func(c gpio.InputConfig) line         // not requested yet; nil: gpio.NewInput
 }
 

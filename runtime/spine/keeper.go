@@ -258,6 +258,10 @@ func (k *keeper) sayPort(e *link.Event) {
 		args = append(args, "cure", "write its device's rate as ports."+name+".baud")
 	case link.PortStuck:
 		args = append(args, "why", "it took nothing of what was written to it: is the device alive, and its cable whole?")
+	case link.PortPassive:
+		args = append(args, "why", canPassive, "cure", canCure(device))
+	case link.PortOff:
+		args = append(args, "why", canOff, "cure", canCure(device))
 	}
 	k.log.Warn("port", args...)
 }
@@ -265,11 +269,14 @@ func (k *keeper) sayPort(e *link.Event) {
 // whyGone says what a source that is gone means, and what brings it back.
 func (k *keeper) whyGone(source int) string {
 	bus := source - len(k.robot.Ports)
+	onCAN := bus - len(k.robot.Buses) - len(k.robot.Joysticks)
 	switch {
 	case bus < 0:
 		return "unplugged, or not there yet: its signals are invalid, and it is opened again by itself when it is plugged in"
 	case bus < len(k.robot.Buses):
 		return "a transfer does not return: its signals are invalid until it does; when it never does, cut the sensors' power for a second"
+	case onCAN >= 0 && onCAN < len(k.robot.CANBuses):
+		return "its interface is down, unplugged, or not there yet: its signals are invalid, and it is opened again by itself when it is up"
 	}
 	return "unplugged, or not there yet: its signals are invalid, and it is looked for by itself"
 }

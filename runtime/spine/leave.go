@@ -22,6 +22,8 @@ type wiring struct {
 	Robot      []byte `json:"robot"`
 	ManualPath string `json:"manual_path"`
 	Manual     []byte `json:"manual"`
+
+	Databases map[string][]byte `json:"databases,omitempty"` // of CAN buses
 }
 
 func wiringOf(folder string) *durable {
@@ -30,7 +32,7 @@ func wiringOf(folder string) *durable {
 
 // keepWiring stores the files of a run, where they are not stored already.
 func keepWiring(folder string, r *config.Robot) error {
-	body, err := json.Marshal(wiring{r.Path, r.BoardName, r.Bytes, r.ManualPath, r.ManualBytes})
+	body, err := json.Marshal(wiring{r.Path, r.BoardName, r.Bytes, r.ManualPath, r.ManualBytes, r.Databases()})
 	if err != nil {
 		return err
 	}
@@ -54,7 +56,7 @@ func lastWiring(folder string) (*config.Robot, error) {
 	if err := json.Unmarshal(body, &w); err != nil {
 		return nil, err
 	}
-	r, problems := config.LoadRecorded(w.Path, w.Robot, w.Manual, w.Board)
+	r, problems := config.LoadRecorded(w.Path, w.Robot, w.Manual, w.Board, w.Databases)
 	return r, problems.Err()
 }
 

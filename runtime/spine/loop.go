@@ -72,6 +72,7 @@ type loop struct {
 
 	busFrame i2c.Frame
 	busDue   time.Duration // when to look whether a transfer hangs
+	canDue   time.Duration // when to tell of a CAN controller again; 0: not
 	lineDue  time.Duration // when GPIO lines that are not there are given up
 }
 
@@ -202,6 +203,9 @@ func (l *loop) nextDeadline() time.Duration {
 	if l.flood.muted {
 		due = min(due, l.flood.from+floodWindow)
 	}
+	if l.canDue > 0 {
+		due = min(due, l.canDue)
+	}
 	l.deadline = due
 	if due != never {
 		due = max(due, l.core.status.Now+leastWait)
@@ -222,6 +226,9 @@ func (l *loop) due(now time.Duration) {
 	}
 	if now >= l.lineDue {
 		l.giveUpLines(now)
+	}
+	if l.canDue > 0 && now >= l.canDue {
+		l.lookAtControllers(now)
 	}
 	if l.brainMuted && now >= l.wakesFrom+wakeWindow {
 		l.brainMuted = false

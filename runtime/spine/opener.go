@@ -67,6 +67,9 @@ func newOpener(r *config.Robot, h *hardware, wakeLoop func(), log *slog.Logger) 
 		if i < len(r.Joysticks) && r.Joysticks[i].Device != "" {
 			p.device = append([]byte(r.Joysticks[i].Device), 0)
 		}
+		if bus := i - len(r.Joysticks); bus >= 0 && bus < len(r.CANBuses) {
+			p.device = canDevice(&r.CANBuses[bus])
+		}
 	}
 	for i := range h.inputs {
 		p, in := &o.ports[len(h.ports)+len(h.feeds)+i], &h.inputs[i]

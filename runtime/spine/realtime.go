@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"dancer/hal"
+	"dancer/hal/can"
 	"dancer/hal/evdev"
 	"dancer/hal/gpio"
 	"dancer/hal/serial"
@@ -106,7 +107,7 @@ func lockMemory(log *slog.Logger) bool {
 
 // loopCode is the code that stands between an input and an output.
 func loopCode() memory.Code {
-	return memory.FindCode(lockMemory, link.NewEnds, hal.NewFramer, reflex.NewTable, program.Invalid, gpio.RequestOutputs, serial.New, evdev.New)
+	return memory.FindCode(lockMemory, link.NewEnds, hal.NewFramer, reflex.NewTable, program.Invalid, gpio.RequestOutputs, serial.New, evdev.New, can.New)
 }
 
 // errLimit is why memory is better not locked: under a small limit every later
