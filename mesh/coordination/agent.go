@@ -156,7 +156,7 @@ func (a *Agent) Receive(now time.Duration, m *Message, out *Outbox) {
 	switch {
 	case m.Seat != a.link.seat.ID || m.To != a.link.node:
 	case m.Kind == Heartbeat && m.Flags&FlagUp != 0:
-		a.asked(now, m, out)
+		a.link.asked(now, m, out)
 	case m.Flags&FlagUp != 0:
 	case m.Kind == Ack && m.Of == Heartbeat:
 		a.heard(now, m, out)
@@ -210,29 +210,6 @@ func (a *Agent) heartbeat(now time.Duration, out *Outbox) {
 	processing := max(a.sketch.ProcessingTimes().P95, a.sketch.Base(a.class))
 	m.Numbers[NumberProcessing] = micros(time.Duration(float64(processing) * impedance.WeightFactor(1)))
 	m.Numbers[NumberQueue] = uint32(a.waiting)
-}
-
-// asked answers a member of the seat that takes this node for its coordinator:
-// nobody has made one here. The member is told whom this agent follows; where it
-// follows nobody either and the term is this node's, the node is to stand.
-func (a *Agent) asked(now time.Duration, m *Message, out *Outbox) {
-	if a.link.following {
-		answer(now, m, &a.link, out)
-		return
-	}
-	if m.Term >= a.link.term && a.link.seat.Holder(m.Term) == a.link.node {
-		e := out.say(Stand)
-		e.Term, e.Seat = m.Term, m.Seat
-	}
-}
-
-// answer tells who beats to the wrong node what this one follows.
-func answer(now time.Duration, m *Message, l *link, out *Outbox) {
-	r := out.next()
-	r.Kind, r.Of = Ack, Heartbeat
-	r.From, r.To, r.Seat, r.Child, r.Term, r.Epoch = l.node, m.From, m.Seat, m.Child, l.term, l.epoch
-	r.At, r.Sent, r.Received = now, m.At, now
-	r.Numbers[NumberEpoch] = m.Epoch
 }
 
 // heard takes the answer to a heartbeat.

@@ -60,6 +60,7 @@ func (a *Agent) coordinate(now time.Duration, m *Message, out *Outbox) {
 		a.contradict(now, m, out)
 		return
 	}
+	a.tell(min(breaker.Mode(m.Numbers[NumberRules]), breaker.Full), out)
 	corrected, why := a.admit(now, m)
 	if why == ReasonCapability {
 		r := a.reply(now, m, mesh.Conflict, why, out)
@@ -100,9 +101,9 @@ func (a *Agent) admit(now time.Duration, m *Message) (corrected time.Duration, w
 	case a.free(corrected) < 0:
 		return 0, ReasonBusy
 	}
-	// The coordinator has asked its guard for the whole. Here the agent's own share:
-	// in an emergency only what is critical, and that a person has approved.
-	if a.mode <= breaker.DegradedSevere && m.Numbers[NumberPriority] < breaker.PriorityCritical {
+	// The root has asked its guard, with the size of the whole. What is not critical
+	// is not done in the worst modes whoever sends it.
+	if a.mode <= breaker.DegradedSevere && uint8(m.Numbers[NumberUrgency]) < breaker.PriorityCritical {
 		return 0, ReasonMode
 	}
 	return corrected, ReasonNone

@@ -70,6 +70,7 @@ type child struct {
 	echoed     time.Duration // the newest echo that was measured
 	orderDue   time.Duration // when its freezes are told again
 	order      freezeOrder   // of its own scope, given from here
+	knows      uint64        // the highest freeze sequence that it knows
 	processing time.Duration // agents: of a payload of weight 1; coordinators: what they need for all below
 	node       uint32
 	epoch      uint32
@@ -102,6 +103,7 @@ type Coordinator struct {
 	found      []breaker.Finding
 	events     []breaker.Event
 	term       uint32
+	seen       uint32 // the highest term that a member is in
 	first      uint64
 	leading    bool
 	started    bool // modes
@@ -314,7 +316,7 @@ func (c *Coordinator) Receive(now time.Duration, m *Message, out *Outbox) {
 		c.reported(now, m, out)
 	case c.config.Parent == nil || m.Seat != c.link.seat.ID:
 	case up && m.Kind == Heartbeat:
-		c.asked(now, m, out)
+		c.link.asked(now, m, out)
 	case !up:
 		c.instructed(now, m, out)
 	}
@@ -323,17 +325,6 @@ func (c *Coordinator) Receive(now time.Duration, m *Message, out *Outbox) {
 
 // Tick does what is due.
 func (c *Coordinator) Tick(now time.Duration, out *Outbox) { c.run(now, out) }
-
-// asked is Agent.asked: members of the parent's seat take this node for their
-// coordinator.
-func (c *Coordinator) asked(now time.Duration, m *Message, out *Outbox) {
-	if c.link.following {
-		answer(now, m, &c.link, out)
-	} else if m.Term >= c.link.term && c.link.seat.Holder(m.Term) == c.config.Node {
-		e := out.say(Stand)
-		e.Term, e.Seat = m.Term, m.Seat
-	}
-}
 
 // reported takes a message of a member.
 func (c *Coordinator) reported(now time.Duration, m *Message, out *Outbox) {
@@ -377,16 +368,20 @@ func (c *Coordinator) heartbeat(now time.Duration, m *Message, out *Outbox) {
 	if m.Term > c.term && !c.Leading(now) && c.config.Seat.Holder(m.Term) == c.config.Node {
 		c.adopt(m.Term, out)
 	}
+	if m.Term < c.term+jump {
+		c.seen = max(c.seen, m.Term)
+	}
 	x.known, x.heard, x.degraded = true, now, m.Flags&FlagDegraded != 0
 	c.detector.Heard(now, int32(i))
 	if m.Sent != 0 && m.Numbers[NumberPeerEpoch] == c.config.Epoch && m.Sent <= now {
 		c.measure(now, i, m, out)
-		if m.Term == c.term {
+		if m.Term == c.term && c.config.Seat.Holder(c.term) == c.config.Node {
 			grant := time.Duration(m.Numbers[NumberGrant]) * time.Millisecond
 			// Its clock may run faster than this one; the promise is then shorter here.
 			x.lease = max(x.lease, m.Sent+grant-grant/1000)
 		}
 	}
+	x.knows = m.Command
 	c.describe(now, i, m, out)
 	if !c.Leading(now) {
 		c.count(now, out)
@@ -476,7 +471,7 @@ func (c *Coordinator) echo(now time.Duration, m *Message, out *Outbox) {
 	if c.Leading(now) {
 		r.Flags |= FlagLeading
 	}
-	r.Numbers[NumberMode], r.Numbers[NumberEpoch] = uint32(c.Mode()), m.Epoch
+	r.Numbers[NumberMode], r.Numbers[NumberEpoch], r.Numbers[NumberSeen] = uint32(c.Mode()), m.Epoch, max(c.seen, c.term)
 }
 
 // head writes what every message down has.

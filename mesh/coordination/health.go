@@ -297,16 +297,28 @@ func (c *Coordinator) takeFreeze(now time.Duration, m *Message, out *Outbox) {
 }
 
 // learnFreeze takes what a member knows and this coordinator, which is new, may not.
-// A member can freeze its scope by that; it can never thaw it.
+// One member can freeze its scope by that; to thaw it takes a strict majority that
+// has heard an operator's word since.
 func (c *Coordinator) learnFreeze(now time.Duration, m *Message, out *Outbox) {
 	x := &c.children[m.Child]
 	own := c.config.Tier == quorum.TierCluster && m.Scope == breaker.ScopeCluster || c.config.Tier == quorum.TierSector && m.Scope == breaker.ScopeSector
 	switch {
 	case own && m.Value > x.order.sequence && (m.Kind == Freeze || !x.order.frozen):
 		x.order = freezeOrder{m.Value, m.Kind == Freeze}
-	case !own && (m.Kind == Freeze || !c.freezes.frozen()):
+	case !own && (m.Kind == Freeze || !c.freezes.frozen() || c.most(m.Value)):
 		c.takeFreeze(now, m, out)
 	}
+}
+
+// most says whether a strict majority of the members knows a sequence.
+func (c *Coordinator) most(sequence uint64) bool {
+	n := 0
+	for i := range c.children {
+		if c.children[i].knows >= sequence {
+			n++
+		}
+	}
+	return 2*n > len(c.children)
 }
 
 // tellFreezes gives a child all that it has to know, now and until it has answered.

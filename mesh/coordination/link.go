@@ -10,6 +10,9 @@ import (
 // never is a deadline that does not come.
 const never = time.Duration(1<<63 - 1)
 
+// jump bounds by how much a word alone, of whoever, lets a member skip terms.
+const jump = 1 << 20
+
 // link is a member's way to the coordinator of its seat: its clock, its heartbeats,
 // and whom it follows. An agent has one, and a coordinator that is not the root.
 //
@@ -35,6 +38,7 @@ type link struct {
 	child      uint32
 	epoch      uint32
 	term       uint32
+	seen       uint32 // the highest term of which anybody has told
 	asks       uint32 // the node that the next heartbeat goes to
 	following  bool
 	tries      uint8
@@ -58,8 +62,10 @@ func (l *link) deadline() time.Duration { return min(l.next, l.leaveAt) }
 // tick gives up a term whose promise is over, and says whether a heartbeat is due.
 func (l *link) tick(now time.Duration, t *Timing, random *rand.Rand, out *Outbox) (beat bool) {
 	if now >= l.leaveAt {
-		l.adopt(l.term+1, t, out)
-		l.leaveAt = now + spread(t.Stand, random)
+		// Those who have been apart are in different terms, and would go on through
+		// them one behind the other: the highest that was heard of brings them together.
+		l.adopt(max(l.term+1, l.seen), t, out)
+		l.leaveAt = now + t.Stand + time.Duration(random.Int64N(int64(t.Stand)))
 		l.next = min(l.next, now+time.Duration(random.Int64N(int64(t.Seek)/4+1)))
 	}
 	if now < l.next {
@@ -74,6 +80,9 @@ func (l *link) tick(now time.Duration, t *Timing, random *rand.Rand, out *Outbox
 	// Who follows nobody asks often at first, and ever less: after a partition a
 	// coordinator is not asked by all at once for minutes.
 	l.tries = min(l.tries+1, 32)
+	if l.tries%2 == 0 && l.asks == l.seat.Holder(l.term) {
+		l.asks = l.seat.Line[random.IntN(len(l.seat.Line))] // who may know more
+	}
 	l.next = now + spread(min(t.Seek*time.Duration(1+l.tries/8), t.Stand/2), random)
 	return true
 }
@@ -91,9 +100,11 @@ func (l *link) adopt(term uint32, t *Timing, out *Outbox) {
 // beat writes what every heartbeat has.
 func (l *link) beat(now time.Duration, m *Message) {
 	l.head(now, m, Heartbeat, l.asks)
-	m.Sent, m.Received, m.Numbers[NumberPeerEpoch] = l.peerAt, l.peerCame, l.peerEpoch
-	if grant := l.leaveAt - now; now >= l.quietUntil && grant > 0 {
-		m.Numbers[NumberGrant] = uint32(min(grant/time.Millisecond, 1<<32-1))
+	if l.asks == l.seat.Holder(l.term) { // who is only asked gets no promise, and no echo of another
+		m.Sent, m.Received, m.Numbers[NumberPeerEpoch] = l.peerAt, l.peerCame, l.peerEpoch
+		if grant := l.leaveAt - now; now >= l.quietUntil && grant > 0 {
+			m.Numbers[NumberGrant] = uint32(min(grant/time.Millisecond, 1<<32-1))
+		}
 	}
 	l.asks = l.seat.Holder(l.term)
 }
@@ -116,9 +127,12 @@ func (l *link) answered(now time.Duration, m *Message, t *Timing, out *Outbox) (
 	if m.Numbers[NumberEpoch] != l.epoch || m.Received == 0 || m.Sent > now || now-m.Sent >= t.Follow || m.Term == 0 {
 		return false // not an answer to what this start of the node has asked lately
 	}
-	holder := l.seat.Holder(m.Term)
-	if m.From != holder {
+	l.hears(m.Numbers[NumberSeen])
+	if m.Flags&FlagFollows != 0 {
 		l.hint(now, m.Term, t)
+		return false
+	}
+	if m.From != l.seat.Holder(m.Term) {
 		return false
 	}
 	if m.Flags&FlagLeading != 0 && m.Term != l.term {
@@ -151,6 +165,13 @@ func (l *link) answered(now time.Duration, m *Message, t *Timing, out *Outbox) (
 	return moved
 }
 
+// hears notes a term of which somebody has told.
+func (l *link) hears(term uint32) {
+	if term < l.term+jump {
+		l.seen = max(l.seen, term)
+	}
+}
+
 // hint takes the word of a node that does not lead about a term that it follows:
 // its coordinator is asked next, at once. Nothing else follows from a word.
 func (l *link) hint(now time.Duration, term uint32, t *Timing) {
@@ -170,4 +191,23 @@ func (l *link) local(peer time.Duration) (at, bound time.Duration, known bool) {
 func (l *link) corrected(now time.Duration) (at, bound time.Duration, known bool) {
 	offset, bound, known := l.clock.Offset(now)
 	return now + offset, bound, known
+}
+
+// asked answers a member of the seat that takes this node for its coordinator, or
+// asks around, where nobody coordinates: it is told whom this member follows. Where
+// that is nobody either and the term is this node's, the node is to stand.
+func (l *link) asked(now time.Duration, m *Message, out *Outbox) {
+	l.hears(m.Term)
+	if !l.following && m.Term >= l.term && l.seat.Holder(m.Term) == l.node {
+		e := out.say(Stand)
+		e.Term, e.Seat = m.Term, m.Seat
+	}
+	r := out.next()
+	r.Kind, r.Of = Ack, Heartbeat
+	if l.following {
+		r.Flags = FlagFollows
+	}
+	r.From, r.To, r.Seat, r.Child, r.Term, r.Epoch = l.node, m.From, m.Seat, m.Child, l.term, l.epoch
+	r.At, r.Sent, r.Received = now, m.At, now
+	r.Numbers[NumberEpoch], r.Numbers[NumberSeen] = m.Epoch, max(l.seen, l.term)
 }

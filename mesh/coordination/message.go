@@ -45,6 +45,7 @@ const (
 	FlagSummary                    // Ack of a Coordinate: Numbers are counts of what is below
 	FlagIdle                       // Coordinate: nothing to act on, to process it once is all; T is when that is of no use any more
 	FlagDegraded                   // Heartbeat: the sender works with a fault
+	FlagFollows                    // Ack of a Heartbeat: the sender does not lead, and follows who does in Term
 )
 
 // Reason says why an Ack is not READY.
@@ -127,6 +128,7 @@ const (
 const (
 	NumberMode  = 0 // breaker.Mode that holds for the member
 	NumberEpoch = 1 // of the member, as its heartbeat gave it
+	NumberSeen  = 2 // the highest term of the seat that the sender has heard of
 )
 
 // Numbers of a Coordinate.
@@ -135,8 +137,8 @@ const (
 	NumberWeight   = 1 // of the payload, thousandths
 	NumberWindow   = 2 // ms until what comes is of no use any more
 	NumberBound    = 3 // us by which T may be wrong by the clocks of the tiers above
-	NumberPriority = 4 // 0 to 3
-	NumberVerb     = 5 // mesh/packet.Verb
+	NumberUrgency  = 4 // priority, 0 to 3; above 8 bits the mesh/packet.Verb
+	NumberRules    = 5 // breaker.Mode that holds
 )
 
 // Numbers of the Ack of a Coordinate by an agent. With FlagSummary the first four

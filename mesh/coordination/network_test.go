@@ -2,7 +2,6 @@ package coordination
 
 import (
 	"container/heap"
-	"fmt"
 	"math/rand/v2"
 	"testing"
 	"time"
@@ -365,12 +364,5 @@ func TestCellActsAtT(t *testing.T) {
 		if err := n.check(5); err != nil {
 			t.Errorf("seed %d: %v", seed, err)
 		}
-		if seed == 0 {
-			for _, e := range n.trail {
-				t.Logf("%s node %d kind %d late %s off %s bound %s", e.True, e.Node, e.Effect.Kind, e.Effect.Late, e.True-e.T, e.Effect.Bound)
-			}
-		}
 	}
 }
-
-var _ = fmt.Sprint

@@ -17,6 +17,9 @@ func (n *Node) Receive(now time.Duration, m *Message, out *Outbox) {
 		n.member(now, m, out)
 		return
 	}
+	if m.Kind == Heartbeat {
+		n.hears(m)
+	}
 	for _, c := range n.Coordinators {
 		if c.config.Seat.ID == m.Seat && (m.Kind != Heartbeat || c.Leading(now) || !n.follows(m.Seat)) {
 			c.Receive(now, m, out)
@@ -36,6 +39,18 @@ func (n *Node) member(now time.Duration, m *Message, out *Outbox) {
 		if c.config.Parent != nil && c.link.seat.ID == m.Seat && c.Leading(now) {
 			c.Receive(now, m, out)
 			return
+		}
+	}
+}
+
+// hears tells the member at this node's side of the term that others are in.
+func (n *Node) hears(m *Message) {
+	if n.Agent != nil && n.Agent.link.seat.ID == m.Seat {
+		n.Agent.link.hears(m.Term)
+	}
+	for _, c := range n.Coordinators {
+		if c.config.Parent != nil && c.link.seat.ID == m.Seat {
+			c.link.hears(m.Term)
 		}
 	}
 }

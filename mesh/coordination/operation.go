@@ -342,7 +342,7 @@ func (c *Coordinator) copy(now time.Duration, op *operation, i int, out *Outbox)
 	k := &op.collectors[l.phase]
 	m.Flags, m.Tier, m.Classes, m.Value = op.flags, k.tier, k.classes, op.requires
 	window := uint32(max(op.until-now, 0) / time.Millisecond)
-	m.Numbers = [6]uint32{op.margin, op.weight, window, op.bound, uint32(op.priority), uint32(op.verb)}
+	m.Numbers = [6]uint32{op.margin, op.weight, window, op.bound, uint32(op.priority) | uint32(op.verb)<<8, uint32(c.Mode())}
 }
 
 // acknowledged takes a child's answer to a command.

@@ -124,7 +124,8 @@ func (c *Coordinator) accept(now time.Duration, m *Message) (*operation, Reason)
 	}
 	op.open(m.Command)
 	op.flags, op.requires, op.weight = m.Flags&(FlagConfirm|FlagChained|FlagIdle), m.Value, m.Numbers[NumberWeight]
-	op.priority, op.verb = uint8(m.Numbers[NumberPriority]), uint8(m.Numbers[NumberVerb])
+	op.priority, op.verb = uint8(m.Numbers[NumberUrgency]), uint8(m.Numbers[NumberUrgency]>>8)
+	c.parentMode = min(breaker.Mode(m.Numbers[NumberRules]), breaker.Full)
 	op.until = now + time.Duration(m.Numbers[NumberWindow])*time.Millisecond
 	op.next = op.until + 1
 	return op, ReasonNone

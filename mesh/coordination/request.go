@@ -124,7 +124,7 @@ func (c *Coordinator) ask(now time.Duration, q *request, child int32, out *Outbo
 	c.head(now, m, Coordinate, int(child))
 	m.Command, m.Flags, m.Tier, m.Value, m.Target = q.command, FlagIdle, quorum.TierAgent, q.requires, q.until
 	window := uint32((q.until - now) / time.Millisecond)
-	m.Numbers = [6]uint32{0, q.weight, window, 0, uint32(q.priority), uint32(q.verb)}
+	m.Numbers = [6]uint32{0, q.weight, window, 0, uint32(q.priority) | uint32(q.verb)<<8, uint32(c.Mode())}
 }
 
 // tick hedges what is slow and gives up what is late.
