@@ -36,7 +36,7 @@ type CoordinatorConfig struct {
 	Seat     *Seat  // that it holds when it leads
 	Node     uint32 // this node
 	Epoch    uint32 // raised by each start
-	Term     uint32 // of Seat, as stored last (TermChanged), or as Stand asks; 0 at the first start
+	Term     uint32 // of Seat, as Stand asks; 0: members will tell
 	First    uint64 // the first number of its commands: over all that this node used before; default 1
 	Parent   *Place // where it is a member; nil: nobody is above it
 	Children []Child
@@ -366,19 +366,20 @@ func (c *Coordinator) heartbeat(now time.Duration, m *Message, out *Outbox) {
 		return
 	}
 	if m.Term > c.term && !c.Leading(now) && c.config.Seat.Holder(m.Term) == c.config.Node {
-		c.adopt(m.Term, out)
+		c.adopt(m.Term)
 	}
 	if m.Term < c.term+jump {
 		c.seen = max(c.seen, m.Term)
+	}
+	if m.Flags&FlagFollows == 0 || m.Term != c.term {
+		c.dropped(i)
 	}
 	x.known, x.heard, x.degraded = true, now, m.Flags&FlagDegraded != 0
 	c.detector.Heard(now, int32(i))
 	if m.Sent != 0 && m.Numbers[NumberPeerEpoch] == c.config.Epoch && m.Sent <= now {
 		c.measure(now, i, m, out)
 		if m.Term == c.term && c.config.Seat.Holder(c.term) == c.config.Node {
-			grant := time.Duration(m.Numbers[NumberGrant]) * time.Millisecond
-			// Its clock may run faster than this one; the promise is then shorter here.
-			x.lease = max(x.lease, m.Sent+grant-grant/1000)
+			x.lease = max(x.lease, m.Sent+c.config.Timing.held(m.Numbers[NumberGrant]))
 		}
 	}
 	x.knows = m.Command
@@ -480,14 +481,13 @@ func (c *Coordinator) head(now time.Duration, m *Message, kind Kind, i int) {
 	m.Epoch, m.Child, m.At = c.config.Epoch, uint32(i), now
 }
 
-// adopt goes over to a later term of the seat, whose candidate this node is.
-func (c *Coordinator) adopt(term uint32, out *Outbox) {
+// adopt goes over to a later term of the seat, whose candidate this node is. It need
+// not be stored: members have stored what they promised, and to which start of whom.
+func (c *Coordinator) adopt(term uint32) {
 	c.term = term
 	for i := range c.children {
 		c.children[i].lease = 0
 	}
-	e := out.say(TermChanged)
-	e.Term, e.Seat = term, c.config.Seat.ID
 }
 
 // count finds until when a strict majority has promised to follow.
@@ -507,8 +507,11 @@ func (c *Coordinator) count(now time.Duration, out *Outbox) {
 		c.leading = leading
 		e := out.say(LeadingChanged)
 		e.Leading, e.Term, e.Seat = leading, c.term, c.config.Seat.ID
-		if !leading {
+		switch {
+		case !leading:
 			c.resign(now, out)
+		case c.config.Parent != nil:
+			c.link.rejoin(now, len(c.config.Seat.Line) > 1, &c.config.Timing, c.config.Random)
 		}
 	}
 }
