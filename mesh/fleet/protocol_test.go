@@ -17,10 +17,11 @@ type beat struct {
 	topology *Topology
 	nodes    []beater
 	// Orders begin at these times, with T that much later.
-	orders []time.Duration
-	hold   time.Duration
-	beats  uint64
-	lies   uint64 // answers that contradict what was said before
+	orders  []time.Duration
+	hold    time.Duration
+	beats   uint64
+	touched int64
+	lies    uint64 // answers that contradict what was said before
 }
 
 type beater struct {
@@ -205,6 +206,13 @@ func (b *beat) answer(n *Node[word]) {
 		decision = quorum.Proceed
 	}
 	n.Note(Note{Kind: Decided, Operation: me.order - 1, Value: int32(decision)})
+}
+
+// Warm implements Warmer.
+func (b *beat) Warm(nodes []int32) {
+	for _, n := range nodes {
+		b.touched ^= b.nodes[n].next
+	}
 }
 
 // Lie implements Liar.

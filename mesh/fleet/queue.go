@@ -29,33 +29,40 @@ const (
 // cache at each of ten levels: BenchmarkQueue has both. There is no pointer in it
 // that a collector would have to follow, as long as T has none.
 type queue[T any] struct {
-	head, tail []int32 // first and last chunk of each slot; -1: empty
-	occupied   []uint64
-	blocks     [][]chunk[T]
-	freeChunk  int32
-	base       int64 // number of the slot whose turn it is
-	inWheel    int
-	current    []T      // the events of the slot whose turn it is, as they were put
-	keys       []uint64 // them in order: time in the slot, place in current
-	next       int      // of keys
-	near, far  heap[T]
-	popped     T
+	head      []int32 // first chunk of each slot; -1: empty
+	tail      []int64 // last chunk of each slot, and in the low four bits how many events it has
+	occupied  []uint64
+	blocks    [][]chunk[T]
+	freeChunk int32
+	base      int64 // number of the slot whose turn it is
+	inWheel   int
+	current   []T      // the events of the slot whose turn it is, as they were put
+	keys      []uint64 // them in order: time in the slot, place in current
+	next      int      // of keys
+	turned    bool     // current is new: see Simulation.warm
+	near, far heap[T]
+	popped    T
 }
 
+// chunk is a part of a slot. How many events the last one has is not in it: a put
+// touches the one cache line or two that it writes.
 type chunk[T any] struct {
-	next  int32
-	count int32
-	at    [chunkSize]int64
-	items [chunkSize]T
+	events [chunkSize]waiting[T]
+	next   int32
+}
+
+type waiting[T any] struct {
+	at   int64
+	item T
 }
 
 func newQueue[T any]() *queue[T] {
 	q := &queue[T]{
-		head: make([]int32, slots), tail: make([]int32, slots),
+		head: make([]int32, slots), tail: make([]int64, slots),
 		occupied: make([]uint64, slots/64), freeChunk: -1,
 	}
 	for i := range q.head {
-		q.head[i], q.tail[i] = -1, -1
+		q.head[i] = -1
 	}
 	return q
 }
@@ -81,7 +88,7 @@ func (q *queue[T]) newChunk() int32 {
 	i := q.freeChunk
 	c := q.chunk(i)
 	q.freeChunk = c.next
-	c.next, c.count = -1, 0
+	c.next = -1
 	return i
 }
 
@@ -99,21 +106,20 @@ func (q *queue[T]) put(at int64, item *T) {
 
 func (q *queue[T]) putWheel(slot, at int64, item *T) {
 	s := slot & slotMask
-	last := q.tail[s]
-	if last < 0 || q.chunk(last).count == chunkSize {
+	last, count := int32(q.tail[s]>>4), q.tail[s]&15
+	if count == 0 || count == chunkSize {
 		fresh := q.newChunk()
-		if last < 0 {
+		if count == 0 {
 			q.head[s] = fresh
 			q.occupied[s>>6] |= 1 << (s & 63)
 		} else {
 			q.chunk(last).next = fresh
 		}
-		q.tail[s] = fresh
-		last = fresh
+		last, count = fresh, 0
 	}
-	c := q.chunk(last)
-	c.at[c.count], c.items[c.count] = at, *item
-	c.count++
+	e := &q.chunk(last).events[count]
+	e.at, e.item = at, *item
+	q.tail[s] = int64(last)<<4 | (count + 1)
 	q.inWheel++
 }
 
@@ -191,19 +197,25 @@ func (q *queue[T]) nextOccupied() int64 {
 func (q *queue[T]) open() {
 	q.current, q.keys, q.next = q.current[:0], q.keys[:0], 0
 	s := q.base & slotMask
+	last, count := int32(q.tail[s]>>4), q.tail[s]&15
 	for i := q.head[s]; i >= 0; {
 		c := q.chunk(i)
-		for j := range c.count {
-			offset := uint64(c.at[j]) & (1<<slotBits - 1)
+		events := c.events[:]
+		if i == last {
+			events = events[:count]
+		}
+		for j := range events {
+			offset := uint64(events[j].at) & (1<<slotBits - 1)
 			q.keys = append(q.keys, offset<<32|uint64(len(q.current)))
-			q.current = append(q.current, c.items[j])
+			q.current = append(q.current, events[j].item)
 		}
 		following := c.next
 		c.next, q.freeChunk = q.freeChunk, i
 		i = following
 	}
-	q.head[s], q.tail[s] = -1, -1
+	q.head[s], q.tail[s] = -1, 0
 	q.occupied[s>>6] &^= 1 << (s & 63)
 	q.inWheel -= len(q.keys)
+	q.turned = true
 	slices.Sort(q.keys)
 }

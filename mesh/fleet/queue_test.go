@@ -10,11 +10,11 @@ import (
 // TestQueueOrder holds the order of the wheel against a list that is sorted anew
 // after every change: by time, and by the order of the puts where it is the same.
 func TestQueueOrder(t *testing.T) {
-	type waiting struct{ at, number int64 }
+	type numbered struct{ at, number int64 }
 	for seed := range uint64(40) {
 		random := rand.New(rand.NewPCG(seed, 1))
 		q := newQueue[int64]()
-		var list []waiting
+		var list []numbered
 		var now, number int64
 		spans := []int64{0, 1, 100, 1 << 16, 1 << 20, int64(time.Second), int64(5 * time.Second), 1 << 33, 1<<33 + 1<<16, int64(time.Minute)}
 		for range 4000 {
@@ -28,7 +28,7 @@ func TestQueueOrder(t *testing.T) {
 					at = max(now, at&^(1<<20-1))
 				}
 				q.put(at, &number)
-				list = append(list, waiting{at, number})
+				list = append(list, numbered{at, number})
 				number++
 				continue
 			}

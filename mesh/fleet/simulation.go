@@ -37,6 +37,13 @@ type Liar[M any] interface {
 	Lie(lie Lie, draw uint64, from, to int32, m *M) bool
 }
 
+// Warmer is a Protocol that wants to know which nodes it is called about next, in
+// no order, some perhaps not at all: to read a little of each one's state, so that
+// it comes from memory at once for all.
+type Warmer interface {
+	Warm(nodes []int32)
+}
+
 // Note is something that a protocol tells the observer. It changes nothing in the
 // run. What the notes mean is between the two; Recorder knows those of Kind.
 type Note struct {
@@ -84,6 +91,9 @@ type Simulation[M any] struct {
 	world
 	protocol Protocol[M]
 	liar     Liar[M] // nil: nobody lies
+	warmer   Warmer  // nil: none
+	batch    []int32
+	touched  int64
 	observer Observer
 	queue    *queue[event[M]]
 	faults   []Fault
@@ -133,6 +143,7 @@ func New[M any](setup Setup, protocol Protocol[M], observer Observer) (*Simulati
 		protocol: protocol, observer: observer, queue: newQueue[event[M]](), faults: setup.Faults,
 	}
 	s.liar, _ = protocol.(Liar[M])
+	s.warmer, _ = protocol.(Warmer)
 	s.node.s = s
 	for i, f := range s.faults {
 		e := event[M]{to: int32(i), from: 1, kind: eventFault}
@@ -166,11 +177,36 @@ func (s *Simulation[M]) Run(until time.Duration) (events uint64) {
 		if !ok || at > int64(until) {
 			break
 		}
+		if s.queue.turned {
+			s.warm()
+		}
 		s.now = at
 		s.step(s.queue.pop())
 	}
 	s.now = max(s.now, int64(until))
 	return s.counters.Events - before
+}
+
+// warm reads the state of all nodes that the events of a new slot are about, one
+// right after the other: the reads do not depend on each other, so the processor
+// waits for memory once and not at each event.
+func (s *Simulation[M]) warm() {
+	s.queue.turned = false
+	s.batch = s.batch[:0]
+	for i := range s.queue.current {
+		e := &s.queue.current[i]
+		if e.kind != eventFault {
+			s.batch = append(s.batch, e.to)
+		}
+	}
+	var touched int64
+	for _, n := range s.batch {
+		touched ^= s.nodes[n].wake
+	}
+	s.touched = touched // or the compiler leaves the reads out
+	if s.warmer != nil {
+		s.warmer.Warm(s.batch)
+	}
 }
 
 // Act calls for one node what a person or the runtime would, at the present time:
