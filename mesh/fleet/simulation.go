@@ -94,6 +94,8 @@ type Simulation[M any] struct {
 	warmer   Warmer  // nil: none
 	batch    []int32
 	touched  int64
+
+	agentsDown int32
 	observer Observer
 	queue    *queue[event[M]]
 	faults   []Fault
@@ -237,6 +239,9 @@ func (s *Simulation[M]) Counters() Counters {
 // Up says whether a node has not crashed.
 func (s *Simulation[M]) Up(n int32) bool { return s.nodes[n].dead == 0 }
 
+// AgentsUp is how many agents have not crashed.
+func (s *Simulation[M]) AgentsUp() int32 { return s.topology.Agents() - s.agentsDown }
+
 // Local gives what a node's clock says at a true time; True is the inverse.
 func (s *Simulation[M]) Local(n int32, at time.Duration) time.Duration {
 	return time.Duration(s.nodes[n].local(int64(at)))
@@ -360,12 +365,18 @@ func (s *Simulation[M]) each(where region, call func(n int32)) {
 func (s *Simulation[M]) crash(n int32, begins bool) {
 	state := &s.nodes[n]
 	if begins {
+		if state.dead == 0 && n >= s.topology.Agent(0) {
+			s.agentsDown++
+		}
 		state.dead++
 		state.life++
 		state.wake, state.busy = math.MaxInt64, 0
 		return
 	}
 	if state.dead--; state.dead == 0 {
+		if n >= s.topology.Agent(0) {
+			s.agentsDown--
+		}
 		s.begin(n)
 	}
 }

@@ -120,6 +120,9 @@ func linkRange(tier quorum.Tier, class impedance.Class) (low, top int64) {
 	case quorum.TierCluster:
 		return clusterLow, clusterTop
 	case quorum.TierAgent:
+		if class == impedance.ClassHuman {
+			class = impedance.ClassPersistent // the way to a person's terminal; the minutes are work
+		}
 		l, t := class.TypicalDelay()
 		return l.Microseconds(), t.Microseconds()
 	}
