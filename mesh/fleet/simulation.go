@@ -96,12 +96,12 @@ type Simulation[M any] struct {
 	touched  int64
 
 	agentsDown int32
-	observer Observer
-	queue    *queue[event[M]]
-	faults   []Fault
-	counters Counters
-	node     Node[M]
-	at       *event[M] // under way
+	observer   Observer
+	queue      *queue[event[M]]
+	faults     []Fault
+	counters   Counters
+	node       Node[M]
+	at         *event[M] // under way
 }
 
 // Counters are the engine's own.
