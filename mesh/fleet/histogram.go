@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// The shape of a Histogram: microseconds, exact up to 128, then 128 buckets for each
-// octave, up to 19 hours.
+// The shape of a Histogram: microseconds one by one up to 128, then 128 buckets for
+// each octave, up to 19 hours.
 const (
 	histogramBits    = 7
 	histogramTop     = 36
@@ -14,7 +14,7 @@ const (
 )
 
 // Histogram counts durations in log-linear buckets (after Gil Tene's HdrHistogram):
-// a percentile is never told too low and at most 1/128 too high, and histograms of
+// a percentile is never told too low, and at most 1/128 or a microsecond too high, and histograms of
 // parts add up to that of the whole. 30 kB. The zero value is empty.
 type Histogram struct {
 	counts [histogramBuckets]uint64
@@ -23,19 +23,19 @@ type Histogram struct {
 }
 
 func histogramIndex(d time.Duration) int {
-	v := uint64(max(0, (d+time.Microsecond-1)/time.Microsecond)) // a bucket has its upper bound in it
+	// A bucket has its upper bound in it.
+	v := min(uint64(max(0, (d+time.Microsecond-1)/time.Microsecond-1)), 1<<histogramTop-1)
 	if v < 1<<histogramBits {
 		return int(v)
 	}
-	v = min(v-1, 1<<histogramTop-1)
 	octave := bits.Len64(v) - 1 - histogramBits
 	return (octave+1)<<histogramBits + int(v>>octave)&(1<<histogramBits-1)
 }
 
-// upper is the longest duration of a bucket.
+// histogramUpper is the longest duration of a bucket.
 func histogramUpper(i int) time.Duration {
 	if i < 1<<histogramBits {
-		return time.Duration(i) * time.Microsecond
+		return time.Duration(i+1) * time.Microsecond
 	}
 	octave, sub := i>>histogramBits-1, i&(1<<histogramBits-1)
 	return time.Duration((1<<histogramBits+sub+1)<<octave) * time.Microsecond

@@ -104,9 +104,11 @@ type availability struct {
 	known      bool
 	good, bad  time.Duration
 	least, all int32
+	words      uint64
 }
 
 func (a *availability) observe(now time.Duration, active, members int32) {
+	a.words++
 	if a.known {
 		if a.enough {
 			a.good += now - a.since

@@ -222,6 +222,7 @@ func (r *Recorder) kpis(end time.Duration) []KPI {
 	if !view.known {
 		view, meaning = r.up, "time with 95% of the agents not crashed (the mesh did not say)"
 	}
+	words := view.words
 	if view.known {
 		view.observe(max(end, view.since), view.least, view.all)
 	}
@@ -237,9 +238,7 @@ func (r *Recorder) kpis(end time.Duration) []KPI {
 		r.repair(KPIClusterRepair, "longest time from a cluster's failure found to its return", breaker.ScopeCluster, 5*time.Minute),
 		r.repair(KPISectorRepair, "longest time from a sector's failure found to its return", breaker.ScopeSector, 15*time.Minute),
 	}
-	if k := &list[4]; k.Measured {
-		k.Samples = 1
-	}
+	list[4].Samples = words
 	return list
 }
 

@@ -32,7 +32,7 @@ func Text(r *fleet.Report) []byte {
 type text struct{ strings.Builder }
 
 func (t *text) line(format string, values ...any) {
-	fmt.Fprintf(t, format, values...)
+	t.WriteString(strings.TrimRight(fmt.Sprintf(format, values...), " "))
 	t.WriteByte('\n')
 }
 
