@@ -25,7 +25,7 @@ const (
 )
 
 // Recorder is the observer that measures what the report says. It takes 16 bytes a
-// node, and some 30 kB a coordination until it is Closed.
+// node, and 30 kB for each of the last four coordinations.
 type Recorder struct {
 	topology   *Topology
 	operations []Operation
@@ -99,12 +99,12 @@ type BreakerCount struct {
 
 // availability is the time in which enough agents were active.
 type availability struct {
-	since      time.Duration // of the last word
-	enough     bool
-	known      bool
-	good, bad  time.Duration
-	least, all int32
-	words      uint64
+	since     time.Duration // of the last word
+	enough    bool
+	known     bool
+	good, bad time.Duration
+	now, all  int32 // as last said
+	words     uint64
 }
 
 func (a *availability) observe(now time.Duration, active, members int32) {
@@ -115,10 +115,8 @@ func (a *availability) observe(now time.Duration, active, members int32) {
 		} else {
 			a.bad += now - a.since
 		}
-	} else {
-		a.least, a.all = active, members
 	}
-	a.least = min(a.least, active)
+	a.now, a.all = active, members
 	a.since, a.known = now, true
 	a.enough = int64(active)*100 >= int64(members)*95
 }
@@ -171,18 +169,22 @@ func (r *Recorder) planned(o *Observation) {
 	clear(r.paths[slot])
 }
 
-// close computes what only the whole of a coordination tells.
+// close ends a coordination: another one needs its place.
 func (r *Recorder) close(slot int32) {
-	number := r.pathOf[slot]
-	if number < 0 {
+	if r.pathOf[slot] < 0 {
 		return
 	}
-	op, h := &r.operations[number], &r.latencies[slot]
+	r.sum(slot)
+	r.all.Add(&r.latencies[slot])
+	r.latencies[slot] = Histogram{}
+	r.pathOf[slot] = -1
+}
+
+// sum computes what only the whole of a coordination tells, as far as it is known.
+func (r *Recorder) sum(slot int32) {
+	op, h := &r.operations[r.pathOf[slot]], &r.latencies[slot]
 	op.P50, _ = h.Quantile(500, uint64(op.Members))
 	op.P95, op.Reached = h.Quantile(950, uint64(op.Members))
-	r.all.Add(h)
-	*h = Histogram{}
-	r.pathOf[slot] = -1
 }
 
 func (r *Recorder) coordination(o *Observation, op *Operation) {

@@ -138,16 +138,20 @@ type ActReport struct {
 	Max   Millis `json:"late_max_ms"`
 }
 
-// Report makes the report at the end of a run.
+// Report makes the report of a run until now. It changes nothing: the run may go on.
 func (r *Recorder) Report(setup Setup, end time.Duration, traffic Traffic, counters Counters) *Report {
+	all := r.all
 	for slot := range int32(openOperations) {
-		r.close(slot)
+		if r.pathOf[slot] >= 0 {
+			r.sum(slot)
+			all.Add(&r.latencies[slot])
+		}
 	}
 	t := r.topology
 	report := &Report{
 		Version: ReportVersion, Agents: t.Agents(), Clusters: t.Clusters(), Sectors: t.Sectors,
 		Seed: uint64(setup.Seed), Duration: millis(end), Conditions: setup.Conditions.String(),
-		Faults: []string{}, Operations: []OperationReport{}, Arrivals: r.arrivalBins(), Coverage: r.coverage(),
+		Faults: []string{}, Operations: []OperationReport{}, Arrivals: r.arrivalBins(), Coverage: r.coverage(&all),
 		Breakers: []BreakerPoint{}, Modes: []ModePoint{}, Incidents: []IncidentReport{}, Traffic: traffic, Events: counters,
 	}
 	for _, f := range setup.Faults {
@@ -224,7 +228,7 @@ func (r *Recorder) kpis(end time.Duration) []KPI {
 	}
 	words := view.words
 	if view.known {
-		view.observe(max(end, view.since), view.least, view.all)
+		view.observe(max(end, view.since), view.now, view.all)
 	}
 	cascade, over, bounded := r.cascades()
 	list := []KPI{
@@ -331,21 +335,21 @@ func widen(width int) int {
 // coveragePoints is how many there are of the curve.
 const coveragePoints = 40
 
-func (r *Recorder) coverage() []CoveragePoint {
+func (r *Recorder) coverage(all *Histogram) []CoveragePoint {
 	points := []CoveragePoint{}
 	var members uint64
 	for i := range r.operations {
 		members += uint64(r.operations[i].Members)
 	}
-	if members == 0 || r.all.Count() == 0 {
+	if members == 0 || all.Count() == 0 {
 		return points
 	}
 	// To the next hundred milliseconds after 99% of those who came.
-	long, _ := r.all.Quantile(990, r.all.Count())
+	long, _ := all.Quantile(990, all.Count())
 	long = (long/(100*time.Millisecond) + 1) * 100 * time.Millisecond
 	for i := range coveragePoints + 1 {
 		after := long * time.Duration(i) / coveragePoints
-		points = append(points, CoveragePoint{millis(after), float64(r.all.AtMost(after)) / float64(members)})
+		points = append(points, CoveragePoint{millis(after), float64(all.AtMost(after)) / float64(members)})
 	}
 	return points
 }

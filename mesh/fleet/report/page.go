@@ -139,10 +139,10 @@ func (p *page) operations(r *fleet.Report) {
 }
 
 // figure is a picture with its table beside it.
-func (p *page) figure(picture, caption string, heads []string, rows [][]string) {
+func (p *page) figure(picture, caption string, heads []string, right []bool, rows [][]string) {
 	p.put(`<div class="figure">`)
 	p.WriteString(picture)
-	p.table(caption, heads, numbers(len(heads)), rows)
+	p.table(caption, heads, right, rows)
 	p.put(`</div>`)
 }
 
@@ -155,7 +155,7 @@ func (p *page) arrivals(r *fleet.Report) {
 		for _, b := range r.Arrivals {
 			rows = append(rows, []string{binName(b), number(b.Count)})
 		}
-		p.figure(arrivalPicture(r), "Agents by when they became READY, in ms from T (negative: before it)", []string{"ms from T", "agents"}, rows)
+		p.figure(arrivalPicture(r), "Agents by when they became READY, in ms from T (negative: before it)", []string{"ms from T", "agents"}, numbers(2), rows)
 	}
 	p.put(`</section>`)
 }
@@ -169,7 +169,7 @@ func (p *page) coverage(r *fleet.Report) {
 		for _, c := range r.Coverage {
 			rows = append(rows, []string{ms(c.After), amount(c.Share, "share")})
 		}
-		p.figure(coveragePicture(r), "Share of the members that were READY, all coordinations together", []string{"ms after the beginning", "READY"}, rows)
+		p.figure(coveragePicture(r), "Share of the members that were READY, all coordinations together", []string{"ms after the beginning", "READY"}, numbers(2), rows)
 	}
 	p.put(`</section>`)
 }
@@ -183,7 +183,7 @@ func (p *page) breakers(r *fleet.Report) {
 		for _, b := range spans(r) {
 			rows = append(rows, []string{span(b.At), count(b.Cluster), count(b.Sector), count(b.Global)})
 		}
-		p.figure(breakerPicture(r), "Breakers that were open or half open, from each time on", []string{"from", "clusters", "sectors", "global"}, rows)
+		p.figure(breakerPicture(r), "Breakers that were open or half open, from each time on", []string{"from", "clusters", "sectors", "global"}, numbers(4), rows)
 	}
 	p.put(`</section>`)
 }
@@ -197,7 +197,7 @@ func (p *page) modes(r *fleet.Report) {
 		for _, m := range firstModes(r) {
 			rows = append(rows, []string{span(m.At), m.Mode})
 		}
-		p.figure(modePicture(r), "Mode of the mesh, from each time on", []string{"from", "mode"}, rows)
+		p.figure(modePicture(r), "Mode of the mesh, from each time on", []string{"from", "mode"}, []bool{true, false}, rows)
 		p.more(len(r.Modes))
 	}
 	p.put(`</section>`)

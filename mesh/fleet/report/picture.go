@@ -13,7 +13,7 @@ import (
 // The size of the pictures and the place of their axes, in units of the view box.
 const (
 	width, height = 560, 260
-	left, right   = 64, 548
+	left, right   = 76, 532
 	top, bottom   = 16, 216
 )
 

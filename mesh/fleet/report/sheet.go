@@ -22,7 +22,8 @@ caption { text-align: left; padding: 0 0 0.4rem; }
 table { border-collapse: collapse; }
 th, td { padding: 0.15rem 0.7rem 0.15rem 0; text-align: left; font-weight: 400; vertical-align: top; }
 thead th { font-weight: 600; border-bottom: 1px solid var(--line); }
-.n { text-align: right; }
+.n { text-align: right; white-space: nowrap; }
+th { white-space: nowrap; }
 .scroll { overflow: auto; }
 .figure { display: grid; grid-template-columns: minmax(18rem, 3fr) minmax(12rem, 2fr); gap: 1.5rem; align-items: start; }
 .figure .scroll { max-height: 22rem; }
