@@ -24,7 +24,7 @@ test: ## vet and every test (SHORT=1 leaves the slow ones out, VERBOSE=1 names e
 	$(TEST) -tags interleave -run 'TestOrders|TestMutants|TestSpine' $(if $(VERBOSE),-v) ./runtime/link
 	$(TEST) $(if $(SHORT),-short) $(if $(VERBOSE),-v) ./...
 
-test-kernel: ## the real arm64 dancer on a real kernel under QEMU (docs/testing.md; about seven minutes)
+test-kernel: ## the real arm64 dancer on a real kernel under QEMU (docs/testing.md; about eight minutes)
 	DANCER_GUEST=1 go test -p 1 -count=1 -timeout 60m -v -run '^TestGuest' ./runtime/guest ./cmd/dancer
 
 race: ## the same tests under the race detector, without the slow end-to-end ones

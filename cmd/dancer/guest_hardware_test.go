@@ -47,7 +47,7 @@ model:
   horizon: 300ms
 impact:
   human_safety: "10 - (bumper ? 6 : 0) * motor"
-  task: "10 * motor"
+  task: "10 * motor - 5 * lamp"   # or to go on as now could keep on what a reflex has lit
 actions:
   - {name: patrol, set: {motor: 1, brake: 0, lamp: 0}}
   - {name: halt, set: {motor: 0, brake: 1, lamp: 0}, fallback: true}

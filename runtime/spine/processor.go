@@ -58,21 +58,38 @@ func (p *oneProcessor) keep() (undo func()) {
 		p.others = p.all
 	}
 	p.mutex.Unlock()
-	moved, err := true, error(nil)
-	for pass := 0; moved && err == nil && pass < raisingPasses; pass++ {
-		moved = false
-		err = eachThread(func(tid int) (err error) {
-			changed, err := p.place(tid, &only)
-			moved = moved || changed
-			return err
-		})
-	}
+	makeSpares()
+	err := settleThreads(func(tid int) (bool, error) { return p.place(tid, &only) })
 	if err != nil {
 		p.log.Warn("the reflex loop is not kept on one processor: reflexes can be late now and then", "cause", err)
 	}
 	return func() {
 		_ = eachThread(func(tid int) error { return unix.SchedSetaffinity(tid, &p.all) }) // more is always permitted
 	}
+}
+
+// spareThreads is how many threads wait for work of Go's scheduler: one for each of its
+// processors, and as many whose goroutines are in a system call when it wants another.
+const spareThreads = 8
+
+// makeSpares makes them before all have their places. Without, Go's watcher makes one
+// where it finds a processor of Go's without a thread, and that one runs where the
+// watcher does, and not with the loop.
+func makeSpares() {
+	var here, gone sync.WaitGroup
+	release := make(chan struct{})
+	here.Add(spareThreads)
+	for range spareThreads {
+		gone.Go(func() {
+			runtime.LockOSThread() // so each has one to itself
+			defer runtime.UnlockOSThread()
+			here.Done()
+			<-release
+		})
+	}
+	here.Wait()
+	close(release)
+	gone.Wait()
 }
 
 // place gives a thread its place, and says whether it had another.

@@ -30,19 +30,12 @@ func raiseHelpers(log *slog.Logger) (undo func()) {
 	attributes := realTimeAttributes()
 	attributes.Flags = 0 // threads that come from them are helpers, too
 	self := unix.Gettid()
-	// A thread that was still ordinary can have made another one while they were
-	// listed: that is found when they are listed again.
-	raised, err := true, error(nil)
-	for pass := 0; raised && err == nil && pass < raisingPasses; pass++ {
-		raised = false
-		err = eachThread(func(tid int) error {
-			if a, err := unix.SchedGetAttr(tid, 0); tid == self || err == nil && a.Policy == unix.SCHED_FIFO && a.Flags == 0 {
-				return nil
-			}
-			raised = true
-			return unix.SchedSetAttr(tid, attributes, 0)
-		})
-	}
+	err := settleThreads(func(tid int) (raised bool, err error) {
+		if a, err := unix.SchedGetAttr(tid, 0); tid == self || err == nil && a.Policy == unix.SCHED_FIFO && a.Flags == 0 {
+			return false, nil
+		}
+		return true, unix.SchedSetAttr(tid, attributes, 0)
+	})
 	if err != nil {
 		log.Warn("helper threads have no real-time priority: reflexes can be late on a busy machine", "cause", err)
 	}
@@ -51,8 +44,32 @@ func raiseHelpers(log *slog.Logger) (undo func()) {
 	}
 }
 
-// raisingPasses bounds how often raiseHelpers lists the threads; two are the rule.
-const raisingPasses = 20
+// How often threads are listed: until nothing was to be changed so many times in a row, and
+// so often at most. Five are the rule.
+const (
+	cleanPasses   = 3
+	settlingLimit = 20
+)
+
+// settleThreads changes each thread of the process. One that was not changed yet can make
+// another while they are listed, and the kernel's list leaves one out when another ends
+// meanwhile: so it is not done when one listing finds nothing.
+func settleThreads(change func(tid int) (changed bool, err error)) error {
+	for pass, clean := 0, 0; pass < settlingLimit && clean < cleanPasses; pass++ {
+		clean++
+		err := eachThread(func(tid int) error {
+			changed, err := change(tid)
+			if changed {
+				clean = 0
+			}
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 // refuseSignals keeps Go's signals of preemption from the calling thread, which
 // must be locked and end with its goroutine. They cost it a few microseconds a

@@ -57,34 +57,57 @@ func TestThreads(t *testing.T) {
 	if err := errors.Join(unix.SchedGetaffinity(0, &all), unix.SchedGetaffinity(pid, &allowed)); err != nil || allowed != all {
 		t.Errorf("the brain may run on %v, want %v: %v", allowed, all, err)
 	}
-	threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*", cmd.Process.Pid))
+	// Threads that it has just started are on their way there.
+	var wrong error
+	for end := time.Now().Add(patient); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		if wrong = threadsOf(cmd.Process.Pid, &all); wrong == nil {
+			return
+		}
+	}
+	t.Error(wrong)
+}
+
+// threadsOf says what is wrong with the threads of a spine that may run on all of these
+// processors.
+func threadsOf(pid int, all *unix.CPUSet) error {
+	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*", pid))
+	if err != nil {
+		return err
+	}
 	ordinary, free, beside := 0, 0, 0
 	for _, path := range threads {
-		tid, _ := strconv.Atoi(filepath.Base(path))
-		switch a := attributesOf(t, tid); {
+		tid, err := strconv.Atoi(filepath.Base(path))
+		if err != nil {
+			return err
+		}
+		a, err := unix.SchedGetAttr(tid, 0)
+		var allowed unix.CPUSet
+		if err := errors.Join(err, unix.SchedGetaffinity(tid, &allowed)); err != nil {
+			return err
+		}
+		switch {
 		case a.Policy == unix.SCHED_NORMAL:
 			ordinary++
 		case a.Policy != unix.SCHED_FIFO || a.Priority != priority:
-			t.Errorf("a thread has policy %d, priority %d", a.Policy, a.Priority)
+			return fmt.Errorf("a thread has policy %d, priority %d", a.Policy, a.Priority)
 		}
-		switch err := unix.SchedGetaffinity(tid, &allowed); {
-		case err != nil:
-			t.Error(err)
-		case allowed == all:
+		switch {
+		case allowed == *all:
 			free++
-		case !allowed.IsSet(lastOf(&all)):
+		case !allowed.IsSet(lastOf(all)):
 			beside++
-		case allowed != lastAlone(&all):
-			t.Errorf("a thread may run on %v of %v", allowed, all)
+		case allowed != lastAlone(all):
+			return fmt.Errorf("a thread may run on %v of %v", allowed, *all)
 		}
 	}
 	// The supervisor; the keeper, the opener, the feeder and Go's watcher.
 	if all.Count() > 1 && (free != 1 || beside != 4) {
-		t.Errorf("of %d threads %d may run on every processor and %d on the others, want 1 and 4", len(threads), free, beside)
+		return fmt.Errorf("of %d threads %d may run on every processor and %d on the others, want 1 and 4", len(threads), free, beside)
 	}
 	if len(threads) < 4 || ordinary != 1 {
-		t.Errorf("%d of %d threads have normal priority, want the supervisor's alone", ordinary, len(threads))
+		return fmt.Errorf("%d of %d threads have normal priority, want the supervisor's alone", ordinary, len(threads))
 	}
+	return nil
 }
 
 func attributesOf(t *testing.T, tid int) *unix.SchedAttr {
