@@ -1,0 +1,199 @@
+package coordination
+
+import (
+	"fmt"
+	"time"
+
+	"dancer/mesh"
+	"dancer/mesh/breaker"
+	"dancer/mesh/quorum"
+)
+
+// Request is one operation for whichever agent can do it best.
+type Request struct {
+	Requires   uint64        // capabilities, one bit each
+	Idempotent bool          // doing it twice does no harm: it may be hedged
+	Priority   uint8         // 0 to 3
+	Weight     float64       // of the payload; zero: 1
+	Window     time.Duration // until when an answer is of use
+	Operator   bool
+	Approved   bool
+	Verb       uint8 // packet.Verb; zero: Act
+}
+
+// request is one that is under way: a slot of the hedger.
+type request struct {
+	command  uint64
+	requires uint64
+	until    time.Duration
+	weight   uint32
+	first    int32 // child
+	second   int32 // child that got the hedge; -1
+	priority uint8
+	verb     uint8
+}
+
+// requests are the single requests of a lead.
+type requests struct {
+	slots  []request
+	hedger *quorum.Hedger
+	next   time.Duration
+}
+
+func (r *requests) init(c *CoordinatorConfig) (err error) {
+	r.next = never
+	r.slots = make([]request, c.Requests)
+	r.hedger, err = quorum.NewHedger(c.Requests, c.Hedge, quorum.HedgeBurst)
+	return err
+}
+
+func (r *requests) deadline() time.Duration {
+	d := r.next
+	if at, ok := r.hedger.Deadline(); ok {
+		d = min(d, at)
+	}
+	return d
+}
+
+// Request sends one request to the agent that is expected to answer first. Answered
+// or Unanswered tells what became of it.
+func (c *Coordinator) Request(now time.Duration, q Request, out *Outbox) (command uint64, ruling breaker.Ruling, err error) {
+	if c.config.Tier != quorum.TierAgent || q.Window <= 0 || q.Window > quorum.MaxLength || q.Priority > maxPriority {
+		return 0, ruling, fmt.Errorf("%w: requests go to agents, with a window up to %s and a priority up to %d", ErrTask, quorum.MaxLength, maxPriority)
+	}
+	if !c.Leading(now) {
+		return 0, ruling, ErrNotLeading
+	}
+	o := breaker.Operation{Kind: breaker.Direct, Priority: q.Priority, Size: 1, Members: c.members, Operator: q.Operator, Approved: q.Approved}
+	if ruling = c.guard.May(o, 0, key(c.first)); ruling.Permission == breaker.Allowed {
+		ruling = c.Mode().May(o)
+	}
+	if ruling.Permission != breaker.Allowed {
+		return 0, ruling, fmt.Errorf("%w: %s", ErrRuling, ruling.Why)
+	}
+	slot := c.requests.free()
+	child := c.best(q.Requires, -1)
+	if slot < 0 || child < 0 {
+		return 0, ruling, ErrBusy
+	}
+	command = NewCommand(c.config.Node, c.first)
+	c.first++
+	weight := uint32(1000)
+	if q.Weight > 0 {
+		weight = uint32(min(q.Weight, 1000) * 1000)
+	}
+	verb := q.Verb
+	if verb == 0 {
+		verb = 4
+	}
+	c.requests.slots[slot] = request{command: command, requires: q.Requires, until: now + q.Window, weight: weight, first: child, second: -1, priority: q.Priority, verb: verb}
+	c.requests.next = min(c.requests.next, now+q.Window)
+	c.requests.hedger.Sent(now, int32(slot), q.Idempotent, 2*c.lead(int(child)))
+	c.ask(now, &c.requests.slots[slot], child, out)
+	c.run(now, out)
+	return command, ruling, nil
+}
+
+func (r *requests) free() int {
+	for i := range r.slots {
+		if r.slots[i].command == 0 {
+			return i
+		}
+	}
+	return -1
+}
+
+// best is the child that can do it and is expected to be through first; the first of
+// equal ones.
+func (c *Coordinator) best(requires uint64, but int32) int32 {
+	best, least := int32(-1), never
+	for i := range c.children {
+		if int32(i) == but || c.standing(i) != routable || requires&^c.config.Children[i].Capabilities != 0 || c.detector.Spiking(int32(i)) {
+			continue
+		}
+		if lead := c.lead(i); lead < least {
+			best, least = int32(i), lead
+		}
+	}
+	return best
+}
+
+// ask sends a request's copy.
+func (c *Coordinator) ask(now time.Duration, q *request, child int32, out *Outbox) {
+	m := out.next()
+	c.head(now, m, Coordinate, int(child))
+	m.Command, m.Flags, m.Tier, m.Value, m.Target = q.command, FlagIdle, quorum.TierAgent, q.requires, q.until
+	window := uint32((q.until - now) / time.Millisecond)
+	m.Numbers = [6]uint32{0, q.weight, window, 0, uint32(q.priority) | uint32(q.verb)<<8, uint32(c.Mode())}
+}
+
+// tick hedges what is slow and gives up what is late.
+func (r *requests) tick(now time.Duration, c *Coordinator, out *Outbox) {
+	if now < r.deadline() {
+		return
+	}
+	for {
+		slot, child, ok := r.hedger.Next(now, func(slot int32) (int32, bool) {
+			q := &r.slots[slot]
+			other := c.best(q.requires, q.first)
+			return other, other >= 0 && q.command != 0
+		})
+		if !ok {
+			break
+		}
+		r.slots[slot].second = child
+		c.ask(now, &r.slots[slot], child, out)
+	}
+	r.next = never
+	for i := range r.slots {
+		switch q := &r.slots[i]; {
+		case q.command == 0:
+		case now >= q.until:
+			out.say(Unanswered).Command = q.command
+			c.timedOut(now, int(q.first), out)
+			r.hedger.Done(int32(i))
+			*q = request{}
+		default:
+			r.next = min(r.next, q.until)
+		}
+	}
+}
+
+// answered takes an answer to a request; the other copy is called back.
+func (r *requests) answered(now time.Duration, m *Message, c *Coordinator, out *Outbox) {
+	for i := range r.slots {
+		q := &r.slots[i]
+		if q.command != m.Command || m.Command == 0 || m.Of != Coordinate || (int32(m.Child) != q.first && int32(m.Child) != q.second) {
+			continue
+		}
+		if m.State == mesh.Transit {
+			return // the window says when it is given up; a hedge may be under way
+		}
+		if m.State == mesh.Conflict {
+			c.conflict(now, m, out)
+		}
+		e := out.say(Answered)
+		e.Command, e.Reporter, e.Value, e.Reason = m.Command, m.Child, m.Value, m.Reason
+		r.hedger.Done(int32(i))
+		if other := q.first + q.second - int32(m.Child); q.second >= 0 {
+			n := out.next()
+			c.head(now, n, Cancel, int(other))
+			n.Command = q.command
+		}
+		*q = request{}
+		return
+	}
+}
+
+// clear gives up all requests.
+func (r *requests) clear(out *Outbox) {
+	for i := range r.slots {
+		if r.slots[i].command != 0 {
+			e := out.say(Unanswered)
+			e.Command, e.Reason = r.slots[i].command, ReasonNotLeading
+			r.hedger.Done(int32(i))
+			r.slots[i] = request{}
+		}
+	}
+	r.next = never
+}
