@@ -7,6 +7,7 @@ import (
 	"dancer/mesh/arrival"
 	"dancer/mesh/breaker"
 	"dancer/mesh/conflict"
+	"dancer/mesh/impedance"
 	"dancer/mesh/quorum"
 )
 
@@ -212,8 +213,9 @@ func (c *Coordinator) plan(now time.Duration, op *operation, k *collector) {
 		switch {
 		case e.Reason == arrival.HumanTarget:
 			c.start(op, int(e.Index), now, 0)
-		case e.Reason == arrival.InsufficientLead && e.Lead <= op.target-now:
-			c.start(op, int(e.Index), now, micros(e.Lead)) // too late for the margin, not for T
+		case e.Reason == arrival.InsufficientLead && (e.Lead <= op.target-now || c.config.Tier != quorum.TierAgent && c.estimator.Lead(int(e.Index), c.rate()) < op.target-now):
+			// Too late for the margin, not for T; or for the slowest below it, not for all.
+			c.start(op, int(e.Index), now, micros(e.Lead))
 		case e.Status == arrival.Skip:
 			c.absent(op, k, int(e.Index))
 		}
@@ -416,8 +418,11 @@ func (c *Coordinator) learn(now time.Duration, op *operation, m *Message) {
 	if !known {
 		return
 	}
+	smooth(&x.usualDelay, delay)
 	if c.config.Tier == quorum.TierAgent {
 		x.queue = m.Numbers[NumberDepth]
+		served := span(m.Numbers[NumberServed])
+		smooth(&x.usualWork, time.Duration(float64(served)/impedance.WeightFactor(float64(op.weight)/1000)*impedance.WeightFactor(1)))
 		// The wait in the queue is left out: it is a term of its own (arrival.Lead).
 		delay += span(m.Numbers[NumberServed])
 	}
