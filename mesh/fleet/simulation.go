@@ -57,7 +57,6 @@ type Note struct {
 type Observation struct {
 	Note
 	Node  int32
-	From  int32 // who sent the message that is handled; NoNode
 	Now   time.Duration
 	At    time.Duration // Note.At on the true clock
 	Delay time.Duration // how long the message that is handled was on its way; in Done, nothing
@@ -426,6 +425,13 @@ func (n *Node[M]) Number() int32 { return n.number }
 // Now is what its clock says.
 func (n *Node[M]) Now() time.Duration { return n.now }
 
+// True is the true time, which no node knows: for what is told, never for what is
+// done.
+func (n *Node[M]) True() time.Duration { return time.Duration(n.s.now) }
+
+// Life counts how often the node has crashed.
+func (n *Node[M]) Life() uint16 { return n.s.nodes[n.number].life }
+
 // Draw gives 64 random bits, the k-th of the node for a purpose of the protocol's
 // (PurposeProtocol and up).
 func (n *Node[M]) Draw(p Purpose, k uint64) uint64 { return n.s.seed.Draw(p, n.number, k) }
@@ -496,13 +502,13 @@ func (n *Node[M]) Note(note Note) {
 	if s.observer == nil {
 		return
 	}
-	o := Observation{Note: note, Node: n.number, From: NoNode, Now: time.Duration(s.now)}
+	o := Observation{Note: note, Node: n.number, Now: time.Duration(s.now)}
 	if note.At != 0 {
 		o.At = time.Duration(s.nodes[n.number].due(int64(note.At)))
 	}
 	if s.at != nil {
 		if s.at.kind == eventMessage {
-			o.Delay, o.From = time.Duration(s.at.took), s.at.from
+			o.Delay = time.Duration(s.at.took)
 		} else {
 			o.Work = time.Duration(s.at.took)
 		}
