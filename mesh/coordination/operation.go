@@ -176,7 +176,8 @@ func (c *Coordinator) enroll(op *operation, k *collector) {
 func (c *Coordinator) plan(now time.Duration, op *operation, k *collector) {
 	o := breaker.Operation{Kind: breaker.Cascade, Priority: op.priority, Size: 1, Members: c.members, Operator: true, Approved: true}
 	targets := c.targets[:0]
-	goal := op.target - span(op.margin)
+	// T here may be later than T there by what the clocks may be wrong.
+	goal := op.target - span(op.margin) - span(op.bound)
 	for i := range c.children {
 		if c.size(i, k.tier, k.classes) == 0 && !c.addressed(i, k) {
 			continue
