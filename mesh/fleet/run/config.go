@@ -52,7 +52,7 @@ func (p Pattern) phases(at time.Duration) []quorum.Phase {
 	return quorum.Parallel(at)
 }
 
-// ahead is how long before T a cascade of the pattern begins by default. Of the 1.7 s
+// ahead is how long before T a cascade of the pattern begins by default. Of the 1.5 s
 // that everybody at once has, about half a second is for the answers' way up, a fifth
 // for a cancellation's way down, and the rest until the agents are READY. A wave waits
 // for two round trips more, classes for one each.
@@ -63,7 +63,7 @@ func (p Pattern) ahead() time.Duration {
 	case PriorityFirst:
 		return 8 * time.Second
 	}
-	return 1700 * time.Millisecond
+	return 1500 * time.Millisecond
 }
 
 // Config is what a fleet is a function of. Zero values mean the defaults where one
