@@ -62,7 +62,7 @@ type CoordinatorConfig struct {
 	Hedge    quorum.Share
 }
 
-// child is what a coordinator knows of one member: 448 bytes, 328 of them its clock.
+// child is what a coordinator knows of one member: 456 bytes, 328 of them its clock.
 type child struct {
 	clock      impedance.Clock
 	heard      time.Duration
@@ -72,6 +72,8 @@ type child struct {
 	order      freezeOrder   // of its own scope, given from here
 	knows      uint64        // the highest freeze sequence that it knows
 	processing time.Duration // agents: of a payload of weight 1; coordinators: what they need for all below
+	usualDelay uint32        // us, smoothed: of a message to it
+	usualWork  uint32        // us, smoothed: of an agent with a payload of weight 1; 0: never seen
 	node       uint32
 	epoch      uint32
 	term       uint32 // of its own seat, of a coordinator
@@ -309,7 +311,7 @@ func (c *Coordinator) Deadline() time.Duration { return c.deadline }
 
 // Receive takes one message: of a child, or of the parent.
 func (c *Coordinator) Receive(now time.Duration, m *Message, out *Outbox) {
-	up := m.Flags&FlagUp != 0
+	up, said := m.Flags&FlagUp != 0, len(out.Effects)
 	switch {
 	case m.To != c.config.Node:
 	case up && m.Seat == c.config.Seat.ID && int(m.Child) < len(c.children):
@@ -321,10 +323,24 @@ func (c *Coordinator) Receive(now time.Duration, m *Message, out *Outbox) {
 		c.instructed(now, m, out)
 	}
 	c.run(now, out)
+	c.sign(out, said)
 }
 
 // Tick does what is due.
-func (c *Coordinator) Tick(now time.Duration, out *Outbox) { c.run(now, out) }
+func (c *Coordinator) Tick(now time.Duration, out *Outbox) {
+	said := len(out.Effects)
+	c.run(now, out)
+	c.sign(out, said)
+}
+
+// sign says of which seat the effects are that it has given: a node may hold several.
+func (c *Coordinator) sign(out *Outbox, from int) {
+	for i := from; i < len(out.Effects); i++ {
+		if e := &out.Effects[i]; e.Seat == 0 {
+			e.Seat = c.config.Seat.ID
+		}
+	}
+}
 
 // reported takes a message of a member.
 func (c *Coordinator) reported(now time.Duration, m *Message, out *Outbox) {
@@ -387,7 +403,10 @@ func (c *Coordinator) heartbeat(now time.Duration, m *Message, out *Outbox) {
 	if !c.Leading(now) {
 		c.count(now, out)
 	}
-	if x.beats++; x.beats >= c.config.Timing.Echo || !c.Leading(now) || m.Term != c.term || m.Sent == 0 {
+	// A promise of which less than half is left is renewed at each heartbeat: an answer
+	// that is lost must not cost the seat where few are answered.
+	low := x.lease-now < c.config.Timing.Follow/2
+	if x.beats++; x.beats >= c.config.Timing.Echo || low || !c.Leading(now) || m.Term != c.term || m.Sent == 0 {
 		x.beats = 0
 		c.echo(now, m, out)
 	}
@@ -411,6 +430,7 @@ func (c *Coordinator) identify(x *child, i int, m *Message) bool {
 	}
 	if other || m.Epoch != x.epoch {
 		x.clock, x.echoed, x.failures = impedance.NewClock(c.config.Timing.MaxDrift), 0, 0
+		x.usualDelay, x.usualWork = 0, 0
 		x.node, x.epoch = m.From, m.Epoch
 		c.forget(i)
 	}
@@ -429,6 +449,7 @@ func (c *Coordinator) measure(now time.Duration, i int, m *Message, out *Outbox)
 	if !known {
 		return
 	}
+	smooth(&x.usualDelay, delay)
 	total := delay
 	if c.config.Tier == quorum.TierAgent {
 		total += span(m.Numbers[NumberProcessing])
