@@ -15,6 +15,8 @@ var (
 	ErrNotLeading = errors.New("not leading")
 	// ErrBusy: as many commands are under way as may be. Ask again later.
 	ErrBusy = errors.New("too many commands under way")
+	// ErrNobody: no agent that is heard and measured can do it. Ask for less, or wait.
+	ErrNobody = errors.New("nobody can be asked")
 	// ErrRuling: the guard does not allow it; the Ruling says why.
 	ErrRuling = errors.New("not allowed now")
 	// ErrTask: what is asked for makes no sense. Correct it.

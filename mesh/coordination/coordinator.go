@@ -359,6 +359,7 @@ func (c *Coordinator) reported(now time.Duration, m *Message, out *Outbox) {
 		c.learnFreeze(now, m, out)
 	case m.Kind != Ack || m.Term != c.term:
 	case m.Of == Freeze || m.Of == Thaw:
+		x.knows = max(x.knows, m.Value)
 		if m.Value >= c.expects(int(m.Child)) {
 			x.orderDue = never
 		}

@@ -12,6 +12,8 @@ import (
 // Request is one operation for whichever agent can do it best.
 type Request struct {
 	Requires   uint64        // capabilities, one bit each
+	Classes    uint8         // bit c selects agents of class c; 0: any
+	One        int32         // child, counted from 1, that alone is asked; 0: whoever is best
 	Idempotent bool          // doing it twice does no harm: it may be hedged
 	Priority   uint8         // 0 to 3
 	Weight     float64       // of the payload; zero: 1
@@ -31,6 +33,8 @@ type request struct {
 	second   int32 // child that got the hedge; -1
 	priority uint8
 	verb     uint8
+	classes  uint8
+	alone    bool // nobody but first is asked
 }
 
 // requests are the single requests of a lead.
@@ -72,8 +76,11 @@ func (c *Coordinator) Request(now time.Duration, q Request, out *Outbox) (comman
 		return 0, ruling, fmt.Errorf("%w: %s", ErrRuling, ruling.Why)
 	}
 	slot := c.requests.free()
-	child := c.best(q.Requires, -1)
-	if slot < 0 || child < 0 {
+	child := c.choose(&q)
+	switch {
+	case child < 0:
+		return 0, ruling, ErrNobody
+	case slot < 0:
 		return 0, ruling, ErrBusy
 	}
 	command = NewCommand(c.config.Node, c.first)
@@ -86,7 +93,8 @@ func (c *Coordinator) Request(now time.Duration, q Request, out *Outbox) (comman
 	if verb == 0 {
 		verb = 4
 	}
-	c.requests.slots[slot] = request{command: command, requires: q.Requires, until: now + q.Window, weight: weight, first: child, second: -1, priority: q.Priority, verb: verb}
+	c.requests.slots[slot] = request{command: command, requires: q.Requires, until: now + q.Window, weight: weight, first: child, second: -1, priority: q.Priority, verb: verb,
+		classes: q.Classes, alone: q.One != 0}
 	c.requests.next = min(c.requests.next, now+q.Window)
 	c.requests.hedger.Sent(now, int32(slot), q.Idempotent, 2*c.lead(int(child)))
 	c.ask(now, &c.requests.slots[slot], child, out)
@@ -103,12 +111,25 @@ func (r *requests) free() int {
 	return -1
 }
 
+// choose is the child that a request goes to; -1 when there is none.
+func (c *Coordinator) choose(q *Request) int32 {
+	if q.One == 0 {
+		return c.best(q.Requires, q.Classes, -1)
+	}
+	i := q.One - 1
+	if i < 0 || int(i) >= len(c.children) || c.standing(int(i)) != routable || q.Requires&^c.config.Children[i].Capabilities != 0 {
+		return -1
+	}
+	return i
+}
+
 // best is the child that can do it and is expected to be through first; the first of
 // equal ones.
-func (c *Coordinator) best(requires uint64, but int32) int32 {
+func (c *Coordinator) best(requires uint64, classes uint8, but int32) int32 {
 	best, least := int32(-1), never
 	for i := range c.children {
-		if int32(i) == but || c.standing(i) != routable || requires&^c.config.Children[i].Capabilities != 0 || c.detector.Spiking(int32(i)) {
+		of := &c.config.Children[i]
+		if int32(i) == but || c.standing(i) != routable || requires&^of.Capabilities != 0 || !selects(classes, of.Class) || c.detector.Spiking(int32(i)) {
 			continue
 		}
 		if lead := c.lead(i); lead < least {
@@ -135,7 +156,10 @@ func (r *requests) tick(now time.Duration, c *Coordinator, out *Outbox) {
 	for {
 		slot, child, ok := r.hedger.Next(now, func(slot int32) (int32, bool) {
 			q := &r.slots[slot]
-			other := c.best(q.requires, q.first)
+			other := q.first // again: the first copy may be lost
+			if !q.alone {
+				other = c.best(q.requires, q.classes, q.first)
+			}
 			return other, other >= 0 && q.command != 0
 		})
 		if !ok {
@@ -175,7 +199,7 @@ func (r *requests) answered(now time.Duration, m *Message, c *Coordinator, out *
 		e := out.say(Answered)
 		e.Command, e.Reporter, e.Value, e.Reason = m.Command, m.Child, m.Value, m.Reason
 		r.hedger.Done(int32(i))
-		if other := q.first + q.second - int32(m.Child); q.second >= 0 {
+		if other := q.first + q.second - int32(m.Child); q.second >= 0 && q.second != q.first {
 			n := out.next()
 			c.head(now, n, Cancel, int(other))
 			n.Command = q.command
