@@ -533,7 +533,11 @@ func (c *Coordinator) count(now time.Duration, out *Outbox) {
 		case !leading:
 			c.resign(now, out)
 		case c.config.Parent != nil:
-			c.link.rejoin(now, len(c.config.Seat.Line) > 1, &c.config.Timing, c.config.Random)
+			// Who leads in the first term is the first holder of its seat: to lead in a later
+			// one takes a majority that has left this one, and terms are not gone back to but
+			// on the proof that somebody still leads there. So nobody else has promised
+			// anything, and a mesh that starts need not wait for each tier.
+			c.link.rejoin(now, c.term > 1, &c.config.Timing, c.config.Random)
 		}
 	}
 }
