@@ -112,6 +112,7 @@ type Coordinator struct {
 	parentMode breaker.Mode
 	toldMode   breaker.Mode
 	since      time.Duration
+	ledSince   time.Duration
 	leaseUntil time.Duration
 	sweepAt    time.Duration
 	roundAt    time.Duration
@@ -526,7 +527,7 @@ func (c *Coordinator) count(now time.Duration, out *Outbox) {
 		c.leaseUntil = max(c.leases[(len(c.leases)-1)/2], c.since)
 	}
 	if leading := c.Leading(now); leading != c.leading {
-		c.leading = leading
+		c.leading, c.ledSince = leading, now
 		e := out.say(LeadingChanged)
 		e.Leading, e.Term, e.Seat = leading, c.term, c.config.Seat.ID
 		switch {

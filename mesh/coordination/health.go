@@ -120,7 +120,7 @@ func (c *Coordinator) census(now time.Duration, out *Outbox) {
 	switch {
 	case c.started:
 		c.guard.Modes.Observe(now, active, c.members)
-	case c.Leading(now) && (all && active == c.members || now-c.since >= 2*c.config.Timing.Heartbeat):
+	case c.Leading(now) && (all && active == c.members || now-c.ledSince >= c.settling()):
 		c.started = true
 		c.guard.Modes.Start(active, c.members)
 	}
@@ -128,6 +128,13 @@ func (c *Coordinator) census(now time.Duration, out *Outbox) {
 		c.toldMode = mode
 		out.say(ModeChanged).Mode = mode
 	}
+}
+
+// settling is how long a coordinator that begins to lead waits for those who have not
+// been counted yet before it says in which mode all is: two heartbeats of its
+// children, and one more for each tier below them, whose counts come up with theirs.
+func (c *Coordinator) settling() time.Duration {
+	return time.Duration(2+quorum.TierAgent-c.config.Tier) * c.config.Timing.Heartbeat
 }
 
 // slowest is how long before T the slowest of the children that can be asked needs
