@@ -64,7 +64,6 @@ type CoordinatorConfig struct {
 
 // child is what a coordinator knows of one member: 456 bytes, 328 of them its clock.
 type child struct {
-	clock      impedance.Clock
 	heard      time.Duration
 	lease      time.Duration // its promise, by this node's clock
 	echoed     time.Duration // the newest echo that was measured
@@ -84,45 +83,46 @@ type child struct {
 	beats      uint8
 	degraded   bool
 	known      bool // heard since this coordinator started
+	clock      impedance.Clock
 }
 
 // Coordinator is a node with children as a state machine. It is not safe for use by
 // several goroutines.
 type Coordinator struct {
 	config     *CoordinatorConfig
-	link       link // to the parent
 	children   []child
-	targets    []arrival.Target
-	leases     []time.Duration // scratch
-	ops        []operation
-	requests   requests
-	estimator  arrival.Estimator
 	detector   *breaker.Detector
 	guard      breaker.Guard
-	freezes    orders
-	freezeTurn uint64 // sequence of the guard's own freezes
-	cancelled  cancelled
-	found      []breaker.Finding
-	events     []breaker.Event
+	deadline   time.Duration
+	tellAt     time.Duration // freezes that are to be told again
+	leaseUntil time.Duration
+	sweepAt    time.Duration
 	term       uint32
 	seen       uint32 // the highest term that a member is in
-	first      uint64
+	failures   uint32
 	leading    bool
 	started    bool // modes
 	parentMode breaker.Mode
 	toldMode   breaker.Mode
+	freezes    orders
+	ops        []operation
+	requests   requests
+	estimator  arrival.Estimator
+	targets    []arrival.Target
+	leases     []time.Duration // scratch
+	freezeTurn uint64          // sequence of the guard's own freezes
+	cancelled  cancelled
+	found      []breaker.Finding
+	events     []breaker.Event
+	first      uint64
 	since      time.Duration
 	ledSince   time.Duration
-	leaseUntil time.Duration
-	sweepAt    time.Duration
 	roundAt    time.Duration
-	tellAt     time.Duration // freezes that are to be told again
-	deadline   time.Duration
 	need       time.Duration // before T, for the slowest child
-	failures   uint32
 	active     int32
 	members    int32 // agents below, people not counted
 	machines   int32 // children that heartbeat
+	link       link  // to the parent
 }
 
 func (c *CoordinatorConfig) defaults() {
@@ -313,6 +313,18 @@ func (c *Coordinator) Deadline() time.Duration { return c.deadline }
 // Receive takes one message: of a child, or of the parent.
 func (c *Coordinator) Receive(now time.Duration, m *Message, out *Outbox) {
 	up, said := m.Flags&FlagUp != 0, len(out.Effects)
+	if up && m.Kind == Heartbeat && m.To == c.config.Node && m.Seat == c.config.Seat.ID && int(m.Child) < len(c.children) {
+		// Nearly all that comes. Where it has changed nothing that has a deadline, nothing
+		// is looked for.
+		failures, tell, lease := c.failures, c.tellAt, c.leaseUntil
+		c.heartbeat(now, m, out)
+		if now < c.deadline && m.Flags&FlagFollows != 0 && m.Term == c.term && said == len(out.Effects) && failures == c.failures && tell == c.tellAt && lease == c.leaseUntil {
+			return
+		}
+		c.run(now, out)
+		c.sign(out, said)
+		return
+	}
 	switch {
 	case m.To != c.config.Node:
 	case up && m.Seat == c.config.Seat.ID && int(m.Child) < len(c.children):
@@ -442,10 +454,10 @@ func (c *Coordinator) identify(x *child, i int, m *Message) bool {
 // measure takes the exchange that a heartbeat completes.
 func (c *Coordinator) measure(now time.Duration, i int, m *Message, out *Outbox) {
 	x := &c.children[i]
-	_, _ = x.clock.Observe(impedance.Exchange{Sent: m.Sent, Received: m.Received, Answered: m.At, Returned: now})
 	if m.Received == x.echoed {
-		return
+		return // the same echo again: the exchange is only longer
 	}
+	_, _ = x.clock.Observe(impedance.Exchange{Sent: m.Sent, Received: m.Received, Answered: m.At, Returned: now})
 	x.echoed = m.Received
 	delay, _, known := x.clock.There(m.Sent, m.Received)
 	if !known {
