@@ -117,7 +117,8 @@ var verbs = map[string]func(t *rapid.T, nodes int) []int{
 	"set": func(t *rapid.T, nodes int) []int {
 		return []int{rapid.IntRange(0, nodes-1).Draw(t, "node"), rapid.IntRange(-setBy, setBy).Draw(t, "ms")}
 	},
-	"deaf": func(t *rapid.T, nodes int) []int { return []int{rapid.IntRange(0, nodes-1).Draw(t, "node")} },
+	"damage": func(t *rapid.T, _ int) []int { return []int{rapid.IntRange(0, 50).Draw(t, "percent")} },
+	"deaf":   func(t *rapid.T, nodes int) []int { return []int{rapid.IntRange(0, nodes-1).Draw(t, "node")} },
 	"hush": func(t *rapid.T, _ int) []int {
 		return []int{rapid.IntRange(0, 1).Draw(t, "child"), rapid.IntRange(0, 1).Draw(t, "on")}
 	},
@@ -126,7 +127,7 @@ var verbs = map[string]func(t *rapid.T, nodes int) []int{
 
 // names of the verbs in a fixed order; commands are the most frequent.
 var names = []string{"command", "command", "command", "command", "kill", "start", "start", "split", "join", "loss", "double", "delay", "jitter",
-	"cancel", "freeze", "thaw", "slow", "disagree", "byzantine", "wave", "priority", "hold", "pause", "pause", "set", "deaf", "hush"}
+	"cancel", "freeze", "thaw", "slow", "disagree", "byzantine", "wave", "priority", "hold", "pause", "pause", "set", "deaf", "hush", "damage"}
 
 // setBy is by how many ms a clock is set at most, from where it ran at first. Two
 // clocks together stay below Follow/64.
@@ -172,6 +173,9 @@ func (s schedule) play(t testing.TB, verbose bool) (err error) {
 	default:
 		cell(w.network, s.size, nil)
 	}
+	if s.seed%4 == 0 {
+		w.wire = newWire(w.network)
+	}
 	for _, m := range w.nodes {
 		w.at(time.Duration(w.random.Int64N(int64(2*time.Second))), func() { w.start(m) })
 	}
@@ -191,6 +195,9 @@ func (s schedule) play(t testing.TB, verbose bool) (err error) {
 // mend ends all faults.
 func (w *world) mend() {
 	w.faults = faults{delay: 3 * time.Millisecond, jitter: time.Millisecond}
+	if w.wire != nil {
+		w.wire.damaged = 0
+	}
 	clear(w.slow)
 	clear(w.says)
 	for _, m := range w.nodes {
@@ -238,7 +245,10 @@ func (w *world) settle() error {
 	// an attempt that comes too early fails as a whole, and another one does not.
 	var err error
 	for range 4 {
-		if err = w.attempt(); err == nil {
+		if err = w.attempt(); err == nil && w.wire != nil && w.wire.broken > 0 {
+			return fmt.Errorf("%d damaged datagrams were taken", w.wire.broken)
+		}
+		if err == nil {
 			return w.check(0)
 		}
 		w.run(w.now + 10*time.Second)
@@ -328,6 +338,12 @@ func (w *world) do(x step) {
 	case "deaf":
 		w.faults.deaf = make([]uint8, len(w.nodes))
 		w.faults.deaf[node().id] = 1
+	case "damage": // without a wire it is a loss: nothing damaged reaches a core
+		if w.wire == nil {
+			w.faults.loss = percent()
+			return
+		}
+		w.wire.damaged = percent()
 	case "hold":
 		w.faults.held = percent()
 	case "pause":
