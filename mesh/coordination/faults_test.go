@@ -152,9 +152,12 @@ type world struct {
 }
 
 // play runs a schedule and gives the first thing that was wrong.
-func (s schedule) play(t testing.TB, verbose bool) (err error) {
+func (s schedule) play(t testing.TB, verbose bool) (err error) { return s.spoilt(t, verbose, nil) }
+
+// spoilt runs it with something that spoils each node after each of its events.
+func (s schedule) spoilt(t testing.TB, verbose bool, spoil func(n *network, m *machine)) (err error) {
 	w := &world{network: newNetwork(t, s.seed), s: s, slow: map[uint32]time.Duration{}, says: map[uint32]Outcome{}, root: 1, agents: int32(s.size)}
-	w.verbose = verbose
+	w.verbose, w.spoil = verbose, spoil
 	w.service = func(node uint32) time.Duration {
 		if d, ok := w.slow[node]; ok {
 			return d
@@ -233,6 +236,9 @@ func (w *world) settle() error {
 				}
 			}
 		}
+		if err := w.check(w.agents); err != nil {
+			return err
+		}
 		why := w.unwell()
 		if why == "" {
 			break
@@ -249,7 +255,7 @@ func (w *world) settle() error {
 			return fmt.Errorf("%d damaged datagrams were taken", w.wire.broken)
 		}
 		if err == nil {
-			return w.check(0)
+			return w.check(w.agents)
 		}
 		w.run(w.now + 10*time.Second)
 	}
@@ -482,22 +488,25 @@ func TestFaultsOfTrees(t *testing.T) { testFaults(t, "tree", runs(60, 3000)) }
 
 func testFaults(t *testing.T, shape string, count int) {
 	for i := range count {
-		var s schedule
-		generator := rapid.Custom(func(t *rapid.T) schedule {
-			size := rapid.IntRange(3, 7).Draw(t, "size")
-			nodes := size
-			if shape == "tree" {
-				size = rapid.IntRange(1, 3).Draw(t, "agents")
-				nodes = 1 + treeSectors + treeSectors*treeClusters + treeSectors*treeClusters*size
-			}
-			return drawSchedule(t, shape, size, nodes)
-		})
-		s = generator.Example(i)
+		s := example(shape, i)
 		if err := s.play(t, false); err != nil {
 			small := s.shrink(t)
 			t.Fatalf("schedule %d: %v\nthe shortest that fails; keep it in testdata/faults:\n%s", i, err, small)
 		}
 	}
+}
+
+// example is the i-th random schedule.
+func example(shape string, i int) schedule {
+	return rapid.Custom(func(t *rapid.T) schedule {
+		size := rapid.IntRange(3, 7).Draw(t, "size")
+		nodes := size
+		if shape == "tree" {
+			size = rapid.IntRange(1, 3).Draw(t, "agents")
+			nodes = 1 + treeSectors + treeSectors*treeClusters + treeSectors*treeClusters*size
+		}
+		return drawSchedule(t, shape, size, nodes)
+	}).Example(i)
 }
 
 // shrink leaves out steps as long as the schedule still fails.

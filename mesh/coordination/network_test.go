@@ -31,7 +31,8 @@ type network struct {
 	dropped  int
 	stands   func(n *network, node uint32, e Effect)
 	verbose  bool
-	wire     *wire // nil: messages go as they are
+	wire     *wire                        // nil: messages go as they are
+	spoil    func(n *network, m *machine) // after each event of a node; nil: nothing
 }
 
 // faults of the network as they are now.
@@ -215,6 +216,9 @@ func (n *network) drain(m *machine, out *Outbox) {
 				n.stands(n, m.id, e)
 			}
 		}
+	}
+	if n.spoil != nil {
+		n.spoil(n, m)
 	}
 	n.plan(m)
 }
