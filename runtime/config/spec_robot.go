@@ -48,7 +48,7 @@ var signalSection = section{
 		{name: "path", form: formText, doc: "place of the value in a JSON payload, e.g. state.axes[0]; default: the payload is the value"},
 		{name: "on", form: formText, doc: "MQTT: text that is 1; default ON. true is always 1"},
 		{name: "off", form: formText, doc: "MQTT: text that is 0; default OFF. false is always 0"},
-		{name: "from", form: formChoice, choices: []string{"post"}, doc: "post: other programs on this machine give it, by post.sock in the data folder or POST /api/v1/signals"},
+		{name: "from", form: formChoice, choices: []string{"post", "cell"}, doc: "post: other programs on this machine give it, by post.sock in the data folder or POST /api/v1/signals; cell: a coordinated command gives it at its moment T"},
 		{name: "pull", form: formChoice, choices: []string{"up", "down", "off"}, doc: "bias of the line; default: left as it is"},
 		{name: "active", form: formChoice, choices: []string{"high", "low"}, doc: "which level reads as 1; default high"},
 		{name: "debounce", form: formDuration, maximum: 10, doc: "a level must last this long to count, up to 10s; default none"},
@@ -139,6 +139,8 @@ var meshSection = section{
 		{name: "join", form: formJoin, doc: "auto (this machine's loopback range 7946-7977, the default) or a list of host:port"},
 		{name: "bind", form: formText, doc: "host:port to listen on; default 127.0.0.1:0, the first free port of the range. Another address needs key_file"},
 		{name: "key_file", form: formPath, doc: "file with the cell's gossip key; needed beyond loopback"},
+		{name: "members", form: formTexts, doc: "names of all robots of the cell, this one among them, at most 64: they coordinate, and no part of them counts as the whole. Default: none, the robot is seen and takes no commands of the cell"},
+		{name: "port", form: formInteger, maximum: 65535, doc: "UDP port of the messages of coordination, at the address of bind; default 0, any free one"},
 		{name: "off", form: formBool, doc: "do not take part; default false"},
 	},
 }

@@ -110,12 +110,13 @@ func (l *loader) topicSignal(x keys, s *hal.Signal, in *Input) {
 	l.plausible(x, s, defaultTopicAge)
 }
 
-// postSignal reads a signal that other programs give.
+// postSignal reads a signal that other programs give, or the cell.
 func (l *loader) postSignal(x keys, s *hal.Signal, in *Input) {
 	x.without("it is for GPIO lines", "pull", "active", "debounce")
 	x.without("the name of the signal is the name that is posted", "field")
-	in.Post = x.choice("from", "") == "post"
-	if names := (&Robot{Ports: l.robot.Ports, Joysticks: l.robot.Joysticks, CANBuses: l.robot.CANBuses}).Sources(); slices.Contains(names, PostName) {
+	from := x.choice("from", "")
+	in.Post, in.Cell = from == "post", from == "cell"
+	if names := (&Robot{Ports: l.robot.Ports, Joysticks: l.robot.Joysticks, CANBuses: l.robot.CANBuses}).Sources(); in.Post && slices.Contains(names, PostName) {
 		x.fault("from", "rename it: both are reported under that name", "%s is posted, and a port, joystick or CAN bus is called %s", x.what, PostName)
 	}
 	l.plausible(x, s, defaultStaleAfter)
