@@ -47,7 +47,7 @@ type coordinated struct {
 	b       *brain
 	book    *coordination.Book
 	host    *host.Host
-	given   map[string]int // signals that the cell gives, by name
+	given   *given
 	answers chan answer
 	held    [heldOrders]heldOrder
 	next    int
@@ -80,12 +80,7 @@ func (b *brain) newCoordinated() (*coordinated, error) {
 	if b.opened.meshErr != nil {
 		return nil, b.opened.meshErr
 	}
-	c := &coordinated{b: b, given: map[string]int{}, answers: make(chan answer, answersAhead)}
-	for i := range b.robot.Inputs {
-		if b.robot.Inputs[i].Cell {
-			c.given[b.manual.Signals[i].Name] = i
-		}
-	}
+	c := &coordinated{b: b, given: newGiven(b), answers: make(chan answer, answersAhead)}
 	var err error
 	if c.book, err = coordination.NewBook(b.robot.Cell, m.Members, impedance.ClassLocal); err != nil {
 		return nil, err
@@ -137,6 +132,7 @@ func (c *coordinated) run(ctx context.Context) error {
 	var parts sync.WaitGroup
 	parts.Go(func() { c.reply(ctx) })
 	parts.Go(func() { c.look(ctx) })
+	parts.Go(func() { c.given.run(ctx) })
 	c.b.log.Info("coordination", "address", c.host.Addr(), "members", c.book.Len())
 	err := c.host.Run(ctx)
 	cancel()
@@ -290,7 +286,7 @@ func kindOfRefusal(err error) conflict.Type {
 func (c *coordinated) prepare(command uint64, text string, o order) error {
 	set := make(map[int]float64, len(o.set))
 	for _, s := range o.set {
-		i, ok := c.given[s.name]
+		i, ok := c.given.byName[s.name]
 		if !ok {
 			return unable(fmt.Sprintf("%s is no signal that is from: cell", clipped(s.name)))
 		}
@@ -387,7 +383,7 @@ func (c *coordinated) Act(a host.Action) {
 			continue
 		}
 		machine := c.b.wall().UnixNano()
-		err := c.b.advice.give(o.set, c.b.clock())
+		err := c.given.set(o.set)
 		c.acts.Add(1)
 		e := cellEvent{What: "act", Command: hexadecimal(a.Number), Text: o.text, Target: int64(a.At), Clock: int64(a.Now), Machine: machine, Late: int64(a.Late), Bound: int64(a.Bound)}
 		if err != nil {
@@ -411,6 +407,7 @@ func (c *coordinated) Told(e coordination.Effect) {
 		t = cellEvent{What: "mode", Mode: e.Mode.String()}
 	case coordination.Froze:
 		t = cellEvent{What: "frozen"}
+		c.given.end()
 	case coordination.Thawed:
 		t = cellEvent{What: "thawed"}
 	case coordination.LeadingChanged:

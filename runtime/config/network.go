@@ -146,6 +146,13 @@ func (k keys) mesh(read source) (Mesh, keys) {
 	return m, x
 }
 
+// ungiven reports signals of the cell on a robot that takes no part in it.
+func (l *loader) ungiven() {
+	if l.fromCell != nil {
+		l.faultf(l.fromCell, "name the robots of the cell under mesh.members", "a signal is from: cell, and the robot coordinates with nobody")
+	}
+}
+
 // maxMembers bounds a cell that coordinates: a membership has about 50 at most.
 const maxMembers = 64
 
@@ -153,6 +160,7 @@ const maxMembers = 64
 func (l *loader) members(x keys) {
 	m := &l.robot.Mesh
 	if m.Members == nil || m.Off {
+		l.ungiven()
 		return
 	}
 	seen := map[string]bool{}

@@ -88,13 +88,15 @@ type Input struct {
 	Pin        boards.Line
 	Chip       *Chip // of an I2C device; nil: none
 	Pull       Pull
-	ActiveHigh bool      // default true: a high line reads as 1
-	Control    *Control  // of a joystick; nil: none
-	CAN        *CANValue // of a CAN bus; nil: none
-	Topic      *Topic    // of an MQTT broker; nil: none
-	Post       bool      // other programs give it, by the post socket or by HTTP
-	Cell       bool      // a coordinated command gives it, at T
-	Start      float64   // board sim: value at the start of the scenario; NaN: none
+	ActiveHigh bool          // default true: a high line reads as 1
+	Control    *Control      // of a joystick; nil: none
+	CAN        *CANValue     // of a CAN bus; nil: none
+	Topic      *Topic        // of an MQTT broker; nil: none
+	Post       bool          // other programs give it, by the post socket or by HTTP
+	Cell       bool          // a coordinated command gives it, at T, and
+	Lasts      time.Duration // so long, 100 ms to 1 h; default 10 s
+	Idle       float64       // its value otherwise; default the smallest
+	Start      float64       // board sim: value at the start of the scenario; NaN: none
 }
 
 // Joystick is one device of the kernel's input layer. Its dead-man has to be held for its

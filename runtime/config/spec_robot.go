@@ -49,6 +49,8 @@ var signalSection = section{
 		{name: "on", form: formText, doc: "MQTT: text that is 1; default ON. true is always 1"},
 		{name: "off", form: formText, doc: "MQTT: text that is 0; default OFF. false is always 0"},
 		{name: "from", form: formChoice, choices: []string{"post", "cell"}, doc: "post: other programs on this machine give it, by post.sock in the data folder or POST /api/v1/signals; cell: a coordinated command gives it at its moment T"},
+		{name: "idle", form: formNumber, doc: "from: cell: value while no command of the cell lasts, in unit; default the smallest of its range"},
+		{name: "lasts", form: formDuration, minimum: 0.1, maximum: 3600, doc: "from: cell: how long a command's value lasts, 100ms to 1h; default 10s"},
 		{name: "pull", form: formChoice, choices: []string{"up", "down", "off"}, doc: "bias of the line; default: left as it is"},
 		{name: "active", form: formChoice, choices: []string{"high", "low"}, doc: "which level reads as 1; default high"},
 		{name: "debounce", form: formDuration, maximum: 10, doc: "a level must last this long to count, up to 10s; default none"},
