@@ -104,6 +104,7 @@ type Coordinator struct {
 	freezes    orders
 	freezeTurn uint64 // sequence of the guard's own freezes
 	cancelled  cancelled
+	refusals   [reasons]uint64
 	found      []breaker.Finding
 	events     []breaker.Event
 	term       uint32
@@ -307,6 +308,10 @@ func (c *Coordinator) Guard() breaker.Guard { return c.guard }
 
 // Detector is what it knows of failures; for displays, quarantine and release.
 func (c *Coordinator) Detector() *breaker.Detector { return c.detector }
+
+// Refused is how many answers of children to commands had this reason; of ReasonNone,
+// how many had none.
+func (c *Coordinator) Refused(why Reason) uint64 { return c.refusals[min(why, reasons-1)] }
 
 // Active is how many agents below are active, of how many members.
 func (c *Coordinator) Active() (active, members int32) { return c.active, c.members }
