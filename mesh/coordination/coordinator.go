@@ -110,12 +110,15 @@ type Coordinator struct {
 	estimator  arrival.Estimator
 	targets    []arrival.Target
 	leases     []time.Duration // scratch
-	freezeTurn uint64          // sequence of the guard's own freezes
+	sizes      []int32         // the same
+	exempt     []int32
+	refusals   [reasons]uint64
+	freezeTurn uint64 // sequence of the guard's own freezes
 	cancelled  cancelled
 	found      []breaker.Finding
 	events     []breaker.Event
 	first      uint64
-	since      time.Duration
+	since      time.Duration // its start
 	ledSince   time.Duration
 	roundAt    time.Duration
 	need       time.Duration // before T, for the slowest child
@@ -240,10 +243,18 @@ func (c *Coordinator) protect() (err error) {
 	if c.guard.Freezes, err = breaker.NewFreezes(sectorOf, sectors); err != nil {
 		return err
 	}
-	if c.guard.Modes, err = breaker.NewModes(*c.config.Modes); err != nil {
+	if _, err = breaker.NewModes(*c.config.Modes); err != nil {
 		return err
 	}
+	c.guard.Modes = c.modes()
 	return c.requests.init(c.config)
+}
+
+// modes are those of a coordinator that knows of nobody: EMERGENCY until census has
+// heard whoever is there. The configuration is known to be good.
+func (c *Coordinator) modes() *breaker.Modes {
+	m, _ := breaker.NewModes(*c.config.Modes)
+	return m
 }
 
 // part is the child's number for the guard.
@@ -297,6 +308,10 @@ func (c *Coordinator) Guard() breaker.Guard { return c.guard }
 
 // Detector is what it knows of failures; for displays, quarantine and release.
 func (c *Coordinator) Detector() *breaker.Detector { return c.detector }
+
+// Refused is how many answers of children to commands had this reason; of ReasonNone,
+// how many had none.
+func (c *Coordinator) Refused(why Reason) uint64 { return c.refusals[min(why, reasons-1)] }
 
 // Active is how many agents below are active, of how many members.
 func (c *Coordinator) Active() (active, members int32) { return c.active, c.members }
@@ -545,6 +560,7 @@ func (c *Coordinator) count(now time.Duration, out *Outbox) {
 		switch {
 		case !leading:
 			c.resign(now, out)
+			c.started, *c.guard.Modes = false, *c.modes()
 		case c.config.Parent != nil:
 			// Who leads in the first term is the first holder of its seat: to lead in a later
 			// one takes a majority that has left this one, and terms are not gone back to but

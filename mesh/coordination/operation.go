@@ -31,10 +31,17 @@ type leg struct {
 type collector struct {
 	tally    *quorum.Tally
 	rollup   *quorum.Rollup
+	room     *room
 	reported quorum.Counts
 	tier     quorum.Tier
 	classes  uint8
 	used     bool
+}
+
+// room is what a place for commands keeps from one to the next.
+type room struct {
+	tally  quorum.Tally
+	rollup quorum.Rollup
 }
 
 func (k *collector) counts() quorum.Counts {
@@ -73,6 +80,7 @@ type operation struct {
 	collectors [maxPhases]collector
 	schedule   arrival.Schedule
 	cascade    *cascade // at the root of the command
+	home       *cascade // room for it
 }
 
 const maxPhases = 8
@@ -136,34 +144,43 @@ func (op *operation) open(command uint64) {
 	for i := range legs {
 		legs[i].due = never
 	}
-	*op = operation{command: command, legs: legs, schedule: op.schedule, next: never, reportAt: never, answerer: -1}
+	rooms := op.collectors
+	*op = operation{command: command, legs: legs, schedule: op.schedule, home: op.home, next: never, reportAt: never, answerer: -1}
+	for i := range rooms {
+		op.collectors[i].room = rooms[i].room
+	}
 }
 
 // begin starts a phase: who is in it, who can be asked, and when.
-func (c *Coordinator) begin(now time.Duration, op *operation, phase uint8, tier quorum.Tier, classes uint8) {
+func (c *Coordinator) begin(now time.Duration, op *operation, phase uint8, tier quorum.Tier, classes uint8, out *Outbox) {
 	op.phase = phase
 	k := &op.collectors[phase]
-	*k = collector{tier: tier, classes: classes, used: true}
+	*k = collector{tier: tier, classes: classes, used: true, room: k.room}
+	if k.room == nil {
+		k.room = &room{}
+	}
 	c.enroll(op, k)
-	c.plan(now, op, k)
+	c.plan(now, op, k, out)
 	op.next = now
 }
 
 // enroll fixes the membership of a phase.
 func (c *Coordinator) enroll(op *operation, k *collector) {
-	sizes := make([]int32, len(c.children))
-	exempt := make([]int32, 0, len(c.children))
-	for i := range sizes {
-		sizes[i] = c.size(i, k.tier, k.classes)
-		if sizes[i] == 0 {
+	sizes, exempt := c.sizes[:0], c.exempt[:0]
+	for i := range c.children {
+		size := c.size(i, k.tier, k.classes)
+		if sizes = append(sizes, size); size == 0 {
 			exempt = append(exempt, int32(i))
 		}
 	}
+	c.sizes, c.exempt = sizes, exempt
 	// Sizes were checked when the coordinator was made: neither can fail.
 	if k.tier == c.config.Tier {
-		k.tally, _ = quorum.NewTally(len(sizes), exempt...)
+		k.tally = &k.room.tally
+		_ = k.tally.Reset(len(sizes), exempt...)
 	} else {
-		k.rollup, _ = quorum.NewRollup(sizes)
+		k.rollup = &k.room.rollup
+		_ = k.rollup.Reset(sizes)
 	}
 	for i := range op.legs {
 		if l := &op.legs[i]; sizes[i] > 0 || c.addressed(i, k) {
@@ -173,7 +190,7 @@ func (c *Coordinator) enroll(op *operation, k *collector) {
 }
 
 // plan says when to send to whom, each copy with its own receiver's lead.
-func (c *Coordinator) plan(now time.Duration, op *operation, k *collector) {
+func (c *Coordinator) plan(now time.Duration, op *operation, k *collector, out *Outbox) {
 	o := breaker.Operation{Kind: breaker.Cascade, Priority: op.priority, Size: 1, Members: c.members, Operator: true, Approved: true}
 	targets := c.targets[:0]
 	// T here may be later than T there by what the clocks may be wrong.
@@ -197,7 +214,7 @@ func (c *Coordinator) plan(now time.Duration, op *operation, k *collector) {
 			if s := targets[i].Standing; s != arrival.NotRoutable {
 				c.start(op, int(targets[i].Index), now, 0)
 			} else {
-				c.absent(op, k, int(targets[i].Index))
+				c.skip(op, k, &arrival.Entry{Index: targets[i].Index, Reason: arrival.NotRoutableTarget}, out)
 			}
 		}
 		return
@@ -218,7 +235,7 @@ func (c *Coordinator) plan(now time.Duration, op *operation, k *collector) {
 			// Too late for the margin, not for T; or for the slowest below it, not for all.
 			c.start(op, int(e.Index), now, micros(e.Lead))
 		case e.Status == arrival.Skip:
-			c.absent(op, k, int(e.Index))
+			c.skip(op, k, e, out)
 		}
 	}
 }
@@ -260,6 +277,13 @@ func (c *Coordinator) ways(i int) (arrival.Standing, time.Duration) {
 func (c *Coordinator) start(op *operation, i int, at time.Duration, lead uint32) {
 	l := &op.legs[i]
 	l.due, l.lead, l.kind, l.tries, l.done, l.heard, l.sent = at, lead, Coordinate, 0, false, false, 0
+}
+
+// skip leaves a child out, and says why.
+func (c *Coordinator) skip(op *operation, k *collector, entry *arrival.Entry, out *Outbox) {
+	c.absent(op, k, int(entry.Index))
+	e := out.say(Skipped)
+	e.Command, e.Phase, e.Reporter, e.Skip, e.Advice, e.At = op.command, op.phase, entry.Index, entry.Reason, entry.Lead, entry.Available
 }
 
 // absent notes that a child is not asked. It stays a member.
@@ -344,6 +368,9 @@ func (c *Coordinator) copy(now time.Duration, op *operation, i int, out *Outbox)
 	l.asked = true
 	k := &op.collectors[l.phase]
 	m.Flags, m.Tier, m.Classes, m.Value = op.flags, k.tier, k.classes, op.requires
+	if op.target == 0 && c.config.Tier == quorum.TierAgent { // nothing to act on at a moment
+		m.Flags, m.Target = m.Flags|FlagIdle, op.until
+	}
 	window := uint32(max(op.until-now, 0) / time.Millisecond)
 	m.Numbers = [6]uint32{op.margin, op.weight, window, op.bound, uint32(op.priority) | uint32(op.verb)<<8, uint32(c.Mode())}
 }
@@ -358,6 +385,7 @@ func (c *Coordinator) acknowledged(now time.Duration, m *Message, out *Outbox) {
 	if m.Command == 0 || m.Phase >= maxPhases || !op.collectors[m.Phase].used {
 		return
 	}
+	c.refusals[min(m.Reason, reasons-1)]++
 	i := int(m.Child)
 	l := &op.legs[i]
 	if m.Of != Coordinate {

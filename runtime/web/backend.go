@@ -105,6 +105,8 @@ type Status struct {
 	Recording *Recording    `json:"recording,omitempty"` // robot: how its recording goes; none: nothing is recorded
 	Problems  []string      `json:"problems,omitempty"`  // what is wrong now, in plain words with a cure
 	Latency   *Latency      `json:"latency,omitempty"`   // robot: how fast it reacts
+
+	Coordination *Coordination `json:"coordination,omitempty"` // robot: how it stands in its cell; none: it takes no part
 }
 
 // Recording is how a robot's recording goes. Counts are since its brain's start.
