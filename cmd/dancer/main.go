@@ -72,6 +72,6 @@ func newRoot() *cobra.Command {
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(newRun(), newBrain(), newDemo(), newStart(), newStop(), newClear(),
 		newCheck(), newSchema(), newBoard(), newConductor(), newStatus(), newAgents(), newEscalations(), newAnswer(),
-		newWhy(), newConflicts(), newReplay(), newDoctor(), newVersion())
+		newWhy(), newConflicts(), newReplay(), newFleet(), newDoctor(), newVersion())
 	return root
 }

@@ -173,7 +173,7 @@ func (a *Agent) Tick(now time.Duration, out *Outbox) { a.run(now, out) }
 func (a *Agent) run(now time.Duration, out *Outbox) {
 	if now >= a.link.deadline() {
 		term := a.link.term
-		beat := a.link.tick(now, &a.config.Timing, a.config.Random, out)
+		beat := a.link.tick(now, &a.config.Timing, a.config.Random)
 		if a.link.term != term {
 			a.abandon(out)
 			a.tell(breaker.Emergency, out) // until somebody who leads says otherwise
@@ -196,10 +196,16 @@ func (a *Agent) schedule(now time.Duration) {
 	}
 }
 
+// hears notes a term that others are in.
+func (a *Agent) hears(now time.Duration, term uint32) {
+	a.link.hears(now, term)
+	a.deadline = min(a.deadline, a.link.deadline())
+}
+
 // heartbeat tells how the agent is.
 func (a *Agent) heartbeat(now time.Duration, out *Outbox) {
 	m := out.next()
-	a.link.beat(now, m)
+	a.link.beat(now, m, &a.config.Timing, out)
 	m.Command, m.Value = a.freezes.highest(), a.context
 	if a.degraded {
 		m.Flags |= FlagDegraded
@@ -214,7 +220,7 @@ func (a *Agent) heartbeat(now time.Duration, out *Outbox) {
 
 // heard takes the answer to a heartbeat.
 func (a *Agent) heard(now time.Duration, m *Message, out *Outbox) {
-	if a.link.answered(now, m, &a.config.Timing, out) {
+	if a.link.answered(now, m, &a.config.Timing) {
 		a.abandon(out)
 	}
 	if !a.link.trusts(m) {

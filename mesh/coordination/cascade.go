@@ -203,12 +203,15 @@ func (c *Coordinator) openPhase(now time.Duration, op *operation, out *Outbox) {
 }
 
 // margin is how long before T all are to be READY: so that the decision is there
-// CancelLead before T, with the time that answers need on their way up. What is
-// not there to be had is left out of it.
+// CancelLead before T, with the time that answers need on their way up, which is less
+// than what the slowest needs in all. Where that is not there to be had a third of the
+// time is the answers': who is slower than what is left is asked at once, and the
+// quorum is of the others. Without it the slowest of many would take the decision from
+// all.
 func (c *Coordinator) margin(now time.Duration, op *operation) uint32 {
-	need := c.slowest()
+	need, left := c.slowest(), op.target-now
 	want := op.cascade.lead + need
-	return micros(max(min(want, op.target-now-need), 0))
+	return micros(max(min(want, left-need), min(op.cascade.lead+left/3, left/2), 0))
 }
 
 func (c *Coordinator) tell(op *operation, kind EffectKind, out *Outbox) *Effect {

@@ -10,13 +10,14 @@ import (
 
 // run does what is due now and sets the deadline.
 func (c *Coordinator) run(now time.Duration, out *Outbox) {
-	if c.config.Parent != nil && now >= c.link.deadline() {
+	// Who holds no seat is nobody's member by it, and its term stands still.
+	if c.config.Parent != nil && c.leading && now >= c.link.deadline() {
 		term := c.link.term
-		beat := c.link.tick(now, &c.config.Timing, c.config.Random, out)
+		beat := c.link.tick(now, &c.config.Timing, c.config.Random)
 		if c.link.term != term {
 			c.abandon(now, out)
 		}
-		if beat && c.Leading(now) { // who holds no seat is nobody's member by it
+		if beat {
 			c.beat(now, out)
 		}
 	}
@@ -46,7 +47,7 @@ func (c *Coordinator) schedule(now time.Duration) {
 	if c.leading {
 		d = min(d, c.leaseUntil)
 	}
-	if c.config.Parent != nil {
+	if c.config.Parent != nil && c.leading {
 		d = min(d, c.link.deadline())
 	}
 	if at, due := c.guard.Breakers.Deadline(); due {
@@ -60,10 +61,16 @@ func (c *Coordinator) schedule(now time.Duration) {
 	c.deadline = max(min(d, c.requests.deadline()), now+1)
 }
 
+// hears notes a term of the parent's seat that others are in.
+func (c *Coordinator) hears(now time.Duration, term uint32) {
+	c.link.hears(now, term)
+	c.deadline = min(c.deadline, c.link.deadline())
+}
+
 // beat tells the parent how it is below.
 func (c *Coordinator) beat(now time.Duration, out *Outbox) {
 	m := out.next()
-	c.link.beat(now, m)
+	c.link.beat(now, m, &c.config.Timing, out)
 	m.Command = c.freezes.highest()
 	m.Numbers[NumberNeed], m.Numbers[NumberFailures], m.Numbers[NumberActive] = micros(c.need), c.failures, uint32(c.active)
 	m.Numbers[NumberTerm] = c.term
@@ -280,7 +287,7 @@ func (c *Coordinator) takeFreeze(now time.Duration, m *Message, out *Outbox) {
 		c.freezeTurn++
 		if frozen {
 			c.guard.Freezes.Freeze(breaker.ScopeGlobal, 0, c.freezeTurn)
-			out.say(Froze)
+			out.say(Froze).Seat = c.config.Seat.ID
 			for i := range c.ops {
 				if op := &c.ops[i]; op.command != 0 {
 					c.giveUp(now, op, ReasonFrozen, out)
@@ -288,7 +295,7 @@ func (c *Coordinator) takeFreeze(now time.Duration, m *Message, out *Outbox) {
 			}
 		} else {
 			c.guard.Freezes.Thaw(breaker.ScopeGlobal, 0, c.freezeTurn)
-			out.say(Thawed)
+			out.say(Thawed).Seat = c.config.Seat.ID
 		}
 	}
 	for i := range c.children {
@@ -305,7 +312,7 @@ func (c *Coordinator) learnFreeze(now time.Duration, m *Message, out *Outbox) {
 	switch {
 	case own && m.Value > x.order.sequence && (m.Kind == Freeze || !x.order.frozen):
 		x.order = freezeOrder{m.Value, m.Kind == Freeze}
-	case !own && (m.Kind == Freeze || !c.freezes.frozen() || c.most(m.Value)):
+	case !own && (m.Kind == Freeze || c.most(m.Value)):
 		c.takeFreeze(now, m, out)
 	}
 }

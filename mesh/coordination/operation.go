@@ -7,6 +7,7 @@ import (
 	"dancer/mesh/arrival"
 	"dancer/mesh/breaker"
 	"dancer/mesh/conflict"
+	"dancer/mesh/impedance"
 	"dancer/mesh/quorum"
 )
 
@@ -175,7 +176,8 @@ func (c *Coordinator) enroll(op *operation, k *collector) {
 func (c *Coordinator) plan(now time.Duration, op *operation, k *collector) {
 	o := breaker.Operation{Kind: breaker.Cascade, Priority: op.priority, Size: 1, Members: c.members, Operator: true, Approved: true}
 	targets := c.targets[:0]
-	goal := op.target - span(op.margin)
+	// T here may be later than T there by what the clocks may be wrong.
+	goal := op.target - span(op.margin) - span(op.bound)
 	for i := range c.children {
 		if c.size(i, k.tier, k.classes) == 0 && !c.addressed(i, k) {
 			continue
@@ -212,8 +214,9 @@ func (c *Coordinator) plan(now time.Duration, op *operation, k *collector) {
 		switch {
 		case e.Reason == arrival.HumanTarget:
 			c.start(op, int(e.Index), now, 0)
-		case e.Reason == arrival.InsufficientLead && e.Lead <= op.target-now:
-			c.start(op, int(e.Index), now, micros(e.Lead)) // too late for the margin, not for T
+		case e.Reason == arrival.InsufficientLead && (e.Lead <= op.target-now || c.config.Tier != quorum.TierAgent && c.estimator.Lead(int(e.Index), c.rate()) < op.target-now):
+			// Too late for the margin, not for T; or for the slowest below it, not for all.
+			c.start(op, int(e.Index), now, micros(e.Lead))
 		case e.Status == arrival.Skip:
 			c.absent(op, k, int(e.Index))
 		}
@@ -416,8 +419,11 @@ func (c *Coordinator) learn(now time.Duration, op *operation, m *Message) {
 	if !known {
 		return
 	}
+	smooth(&x.usualDelay, delay)
 	if c.config.Tier == quorum.TierAgent {
 		x.queue = m.Numbers[NumberDepth]
+		served := span(m.Numbers[NumberServed])
+		smooth(&x.usualWork, time.Duration(float64(served)/impedance.WeightFactor(float64(op.weight)/1000)*impedance.WeightFactor(1)))
 		// The wait in the queue is left out: it is a term of its own (arrival.Lead).
 		delay += span(m.Numbers[NumberServed])
 	}

@@ -39,7 +39,7 @@ func (c *Coordinator) instructed(now time.Duration, m *Message, out *Outbox) {
 
 // heard takes the parent's answer to a heartbeat.
 func (c *Coordinator) heard(now time.Duration, m *Message, out *Outbox) {
-	if c.link.answered(now, m, &c.config.Timing, out) {
+	if c.link.answered(now, m, &c.config.Timing) {
 		c.abandon(now, out)
 	}
 	if !c.link.trusts(m) {
@@ -71,6 +71,10 @@ func (c *Coordinator) frozenByParent(now time.Duration, m *Message, out *Outbox)
 // ask those below.
 func (c *Coordinator) passOn(now time.Duration, m *Message, out *Outbox) {
 	if m.Phase >= maxPhases || m.Tier > quorum.TierAgent || m.Tier < c.config.Tier-1 {
+		return
+	}
+	if c.link.stale(m) {
+		c.reply(now, m, mesh.Transit, ReasonFenced, out)
 		return
 	}
 	op := c.operation(m.Command)
@@ -222,9 +226,15 @@ func (c *Coordinator) forget(i int) {
 	if e, ok := c.estimator.(interface{ Reset(int) }); ok {
 		e.Reset(i)
 	}
+	c.dropped(i)
+}
+
+// dropped notes that a child has none of what was sent to it: it started anew, or
+// has not followed for a while. It must not get any of it a second time.
+func (c *Coordinator) dropped(i int) {
 	for o := range c.ops {
 		if op := &c.ops[o]; op.command != 0 {
-			op.legs[i].due = never // it does not know the command any more
+			op.legs[i].due = never
 		}
 	}
 }
