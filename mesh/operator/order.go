@@ -185,6 +185,9 @@ func classOf(text string) impedance.Class {
 	return impedance.ClassUnknown
 }
 
+// IsClass says whether a text names a class.
+func IsClass(text string) bool { return classOf(text) != impedance.ClassUnknown }
+
 // classes is the mask of an order; 0: all.
 func (o *Order) classes() uint8 {
 	if c := classOf(o.Class); c != impedance.ClassUnknown {

@@ -70,9 +70,10 @@ type TierHealth struct {
 }
 
 // Impedance is over the agents that can be asked: the expected time from sending a
-// standard payload until an agent has it processed, behind what waits there, taken
-// from the lead time that its lead keeps for it. Scores are those of mesh/impedance,
-// reliability and drift left out, which a lead does not measure.
+// standard payload until an agent has it processed, behind what waits there, from
+// what its lead measures; the work of one that has processed nothing yet is that of
+// its class. Scores are those of mesh/impedance, reliability and drift left out,
+// which a lead does not measure.
 type Impedance struct {
 	MeanMS    float64 `json:"mean_ms"`
 	P50MS     float64 `json:"p50_ms"`

@@ -71,7 +71,7 @@ const labelWidth = 14
 // lines of a row, broken between words.
 func (r row) lines(paint Painter) (lines []string) {
 	label := r.label
-	for _, part := range wrap(r.text, boxWidth-labelWidth) {
+	for _, part := range wrap(plain(r.text), boxWidth-labelWidth) {
 		text := pad(part, -(boxWidth - labelWidth))
 		lines = append(lines, "│ "+pad(label, -labelWidth)+paint.paint(r.tone, text)+" │")
 		label = ""

@@ -224,9 +224,12 @@ func (v *view) take(now time.Duration, agent int32, child *coordination.View) {
 	if state == Degraded {
 		operation = impedance.Degraded
 	}
-	// What a lead measures is a lead time: a delay that 99 of 100 messages keep.
-	report := impedance.Report{Class: child.Class, Operation: operation, Delay: max(child.Lead-child.Processing, 0),
-		Processing: child.Processing, Queue: child.Queue, Reliability: 1, Capabilities: impedance.Capabilities(child.Capabilities)}
+	delay := child.Delay
+	if delay == 0 { // a lead time is a delay that 99 of 100 messages keep
+		delay = max(child.Lead-child.Processing, 0)
+	}
+	report := impedance.Report{Class: child.Class, Operation: operation, Delay: delay, Processing: child.Work,
+		Queue: child.Queue, Reliability: 1, Capabilities: impedance.Capabilities(child.Capabilities)}
 	if _, err := v.registry.Update(id, now, report); err != nil {
 		state = Unknown // more capabilities than a registry tells apart: it cannot be found by any
 	}
