@@ -90,7 +90,11 @@ func (c *Coordinator) Coordinate(now time.Duration, task Task, out *Outbox) (com
 	c.first++
 	op.open(command)
 	op.requires, op.weight, op.priority, op.verb = task.Requires, uint32(task.Weight*1000), task.Priority, task.Verb
-	op.cascade = &cascade{phases: task.Phases, overall: task.Overall, lead: task.CancelLead, state: quorum.Running, confirm: task.Confirm}
+	if op.home == nil {
+		op.home = &cascade{}
+	}
+	op.cascade = op.home
+	*op.cascade = cascade{phases: append(op.home.phases[:0], task.Phases...), overall: task.Overall, lead: task.CancelLead, state: quorum.Running, confirm: task.Confirm}
 	op.until = now
 	for i := range task.Phases {
 		op.until = max(op.until+task.Phases[i].Limit, task.Phases[i].At+c.config.Timing.Limits.Late)

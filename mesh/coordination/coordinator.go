@@ -94,6 +94,8 @@ type Coordinator struct {
 	children   []child
 	targets    []arrival.Target
 	leases     []time.Duration // scratch
+	sizes      []int32         // the same
+	exempt     []int32
 	ops        []operation
 	requests   requests
 	estimator  arrival.Estimator
@@ -111,7 +113,8 @@ type Coordinator struct {
 	started    bool // modes
 	parentMode breaker.Mode
 	toldMode   breaker.Mode
-	since      time.Duration
+	since      time.Duration // its start
+	ledFrom    time.Duration
 	leaseUntil time.Duration
 	sweepAt    time.Duration
 	roundAt    time.Duration
@@ -239,10 +242,18 @@ func (c *Coordinator) protect() (err error) {
 	if c.guard.Freezes, err = breaker.NewFreezes(sectorOf, sectors); err != nil {
 		return err
 	}
-	if c.guard.Modes, err = breaker.NewModes(*c.config.Modes); err != nil {
+	if _, err = breaker.NewModes(*c.config.Modes); err != nil {
 		return err
 	}
+	c.guard.Modes = c.modes()
 	return c.requests.init(c.config)
+}
+
+// modes are those of a coordinator that knows of nobody: EMERGENCY until census has
+// heard whoever is there. The configuration is known to be good.
+func (c *Coordinator) modes() *breaker.Modes {
+	m, _ := breaker.NewModes(*c.config.Modes)
+	return m
 }
 
 // part is the child's number for the guard.
@@ -529,11 +540,13 @@ func (c *Coordinator) count(now time.Duration, out *Outbox) {
 		c.leading = leading
 		e := out.say(LeadingChanged)
 		e.Leading, e.Term, e.Seat = leading, c.term, c.config.Seat.ID
+		c.ledFrom = now
 		switch {
 		case !leading:
 			c.resign(now, out)
+			c.started, *c.guard.Modes = false, *c.modes()
 		case c.config.Parent != nil:
-			c.link.rejoin(now, len(c.config.Seat.Line) > 1, &c.config.Timing, c.config.Random)
+			c.link.rejoin(now, c.term > 1, &c.config.Timing, c.config.Random) // nobody led before term 1
 		}
 	}
 }

@@ -113,16 +113,15 @@ func (c *Coordinator) census(now time.Duration, out *Outbox) {
 			}
 		}
 	}
-	active := c.active
-	if !c.Leading(now) {
-		active = 0 // who does not lead has nobody
-	}
+	// Each tier below tells of its own two heartbeats after it was told at the latest.
+	heard := 2 * c.config.Timing.Heartbeat * time.Duration(quorum.TierAgent-c.config.Tier+1)
 	switch {
+	case !c.Leading(now): // who does not lead has nobody
 	case c.started:
-		c.guard.Modes.Observe(now, active, c.members)
-	case c.Leading(now) && (all && active == c.members || now-c.since >= 2*c.config.Timing.Heartbeat):
+		c.guard.Modes.Observe(now, c.active, c.members)
+	case all && c.active == c.members || now-c.ledFrom >= heard:
 		c.started = true
-		c.guard.Modes.Start(active, c.members)
+		c.guard.Modes.Start(c.active, c.members)
 	}
 	if mode := c.Mode(); mode != c.toldMode {
 		c.toldMode = mode

@@ -49,6 +49,7 @@ type link struct {
 	child      uint32
 	epoch      uint32
 	term       uint32
+	measured   uint32 // counts what changed the clock
 	promised   uint32 // the highest term in which anything was ever promised
 	seen       uint32 // the highest term of which anybody has told
 	asks       uint32 // the node that the next heartbeat goes to
@@ -69,7 +70,7 @@ func newLink(now time.Duration, p Place, t *Timing, random *rand.Rand) link {
 }
 
 // rejoin begins anew, when the seat that this member stands for was lost for a
-// while. Where others may hold it, one may have been this member and have promised.
+// while. Where another may have held it, that one may have promised.
 func (l *link) rejoin(now time.Duration, others bool, t *Timing, random *rand.Rand) {
 	l.following, l.tries, l.leaveAt, l.since = false, 0, now+t.Follow, now
 	if others {
@@ -116,6 +117,7 @@ func (l *link) adopt(now time.Duration, term uint32, t *Timing) {
 	l.term, l.asks = term, l.seat.Holder(term)
 	l.following, l.tries = false, 0
 	l.clock = impedance.NewClock(t.MaxDrift)
+	l.measured++
 	l.peerAt, l.peerCame, l.peerEpoch = 0, 0, 0
 }
 
@@ -204,6 +206,7 @@ func (l *link) answered(now time.Duration, m *Message, t *Timing) (moved bool) {
 		l.clock = impedance.NewClock(t.MaxDrift)
 		l.peerEpoch = m.Epoch
 	}
+	l.measured++
 	_, _ = l.clock.Observe(impedance.Exchange{Sent: m.Sent, Received: m.Received, Answered: m.At, Returned: now})
 	if l.peerCame == 0 || m.At > l.peerAt {
 		l.peerAt, l.peerCame = m.At, now

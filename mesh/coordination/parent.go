@@ -95,7 +95,7 @@ func (c *Coordinator) passOn(now time.Duration, m *Message, out *Outbox) {
 	}
 	op.parentSent, op.parentCame = m.At, now
 	if m.Tier == c.config.Tier-1 {
-		op.collectors[m.Phase] = collector{tier: m.Tier}
+		op.collectors[m.Phase] = collector{tier: m.Tier, room: op.collectors[m.Phase].room}
 		c.reply(now, m, mesh.Ready, ReasonNone, out)
 		return
 	}
@@ -161,8 +161,10 @@ func (c *Coordinator) passConfirm(now time.Duration, m *Message, out *Outbox) {
 	c.confirm(now, op)
 }
 
-// confirm makes the Confirms due, once.
+// confirm makes the Confirms due, once. Who is asked only from now on needs none: it
+// is decided.
 func (c *Coordinator) confirm(now time.Duration, op *operation) {
+	op.flags &^= FlagConfirm
 	for i := range op.legs {
 		if l := &op.legs[i]; l.asked && l.kind != Confirm {
 			l.kind, l.tries, l.due = Confirm, 0, now
