@@ -23,7 +23,9 @@ type broadcast struct {
 	command uint64
 	target  time.Duration // T by the mesh's time
 	tier    quorum.Tier
-	ended   State // of the core's; State once T has come
+	ended   State // as its coordinator says; the operation's once T has come, or it failed
+	why     string
+	hint    string
 }
 
 func (b *broadcast) begin(d *Desk, o *operation) error {
@@ -91,17 +93,18 @@ func (b *broadcast) order(d *Desk, o *operation, now time.Duration, c *coordinat
 	return nil
 }
 
-// soonest is T as it is chosen where nobody says: the way down and back for each
-// phase before the last, one for the last with the answers' way up, and the slack.
+// soonest is T as it is chosen where nobody says. The way down to the slowest agent,
+// with its work, is need; the answers' way up is without the work, half of it. A wave
+// waits for the tiers above before, classes for each other.
 func soonest(pattern string, tier quorum.Tier, need time.Duration) time.Duration {
-	trips := 3
+	halves := 3
 	switch pattern {
 	case PatternWave:
-		trips += 2 * int(quorum.TierAgent-tier)
+		halves += int(quorum.TierAgent - tier)
 	case PatternPriorityFirst:
-		trips += 2 * 4
+		halves += 2 * 4
 	}
-	return min(max(time.Duration(trips)*need+quorum.DefaultCancelLead+slack, time.Second), MaxAhead)
+	return min(max(time.Duration(halves)*need/2+quorum.DefaultCancelLead+slack, time.Second), MaxAhead)
 }
 
 // phases of a pattern for a coordinator whose children are of a tier: what is above
@@ -177,7 +180,7 @@ func (b *broadcast) effect(d *Desk, o *operation, e *coordination.Effect) {
 	case coordination.Failed:
 		b.ended, r.Verdict = Failed, e.Verdict.Decision.String()
 		r.DecidedMS, r.RetryMS = ms(d.cores.Now()-o.started), ms(e.Advice)
-		o.end(Failed, failure(r, e), retry(e))
+		b.why, b.hint = failure(r, e), retry(e)
 	case coordination.Cancelled:
 		b.ended = Cancelled
 		o.end(Cancelled, "", "")
@@ -239,6 +242,12 @@ func (r *BroadcastResult) sum() {
 func (b *broadcast) tick(d *Desk, o *operation, now time.Duration) {
 	led := d.cores.With(o.place, func(_ time.Duration, c *coordination.Coordinator, _ *coordination.Outbox) { b.progress(o, c) })
 	switch {
+	case b.ended == Failed:
+		d.look(now)
+		if frozen := d.view.frozenScopes(); len(frozen) > 0 {
+			b.hint = "frozen: " + strings.Join(frozen[:min(len(frozen), maxNamed)], ", ") + "; dancer thaw ends it"
+		}
+		o.end(Failed, b.why, b.hint)
 	case b.ended == Done && now >= b.target+settle:
 		o.end(Done, "", "")
 	case b.ended == "" && now >= b.target+settle:

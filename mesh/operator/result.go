@@ -104,11 +104,11 @@ func (b *BroadcastResult) report(paint Painter) (lines []string) {
 		if b.Verdict == "DEGRADED" {
 			tone = Warning
 		}
-		lines = append(lines, paint.paint(tone, fmt.Sprintf("%s: %s of %s READY; decided after %s, %s before T",
-			b.Verdict, number(int(b.Counts.Ready)), number(int(b.Counts.Total)), millis(b.DecidedMS), millis(max(b.TargetMS-b.DecidedMS, 0)))))
+		lines = append(lines, paint.paint(tone, plain(fmt.Sprintf("%s: %s of %s READY; decided after %s, %s before T",
+			b.Verdict, number(int(b.Counts.Ready)), number(int(b.Counts.Total)), millis(b.DecidedMS), millis(max(b.TargetMS-b.DecidedMS, 0))))))
 	}
 	if a := b.Acted; a != nil && a.Agents > 0 {
-		lines = append(lines, fmt.Sprintf("%s acted, the last one %s after T by its own clock (clocks are within %s)", number(a.Agents), millis(a.LatestMS), millis(a.BoundMS)))
+		lines = append(lines, plain(fmt.Sprintf("%s acted, the last one %s after T by its own clock (clocks are within %s)", number(a.Agents), millis(a.LatestMS), millis(a.BoundMS))))
 	}
 	return lines
 }
@@ -116,7 +116,7 @@ func (b *BroadcastResult) report(paint Painter) (lines []string) {
 func (r *AskResult) report(paint Painter) (lines []string) {
 	lines = append(lines, fmt.Sprintf("%s asked, %s answered, %s silent", number(r.Asked), number(r.Answered), number(r.Silent)))
 	if r.Answered > 0 {
-		lines[0] += fmt.Sprintf("; p50 %s, p95 %s", millis(r.P50MS), millis(r.P95MS))
+		lines[0] = plain(lines[0] + fmt.Sprintf("; p50 %s, p95 %s", millis(r.P50MS), millis(r.P95MS)))
 	}
 	for i := range r.Groups {
 		g := &r.Groups[i]

@@ -71,8 +71,8 @@ const labelWidth = 14
 // lines of a row, broken between words.
 func (r row) lines(paint Painter) (lines []string) {
 	label := r.label
-	for _, part := range wrap(plain(r.text), boxWidth-labelWidth) {
-		text := pad(part, -(boxWidth - labelWidth))
+	for _, part := range wrap(r.text, boxWidth-labelWidth) {
+		text := plain(pad(part, -(boxWidth - labelWidth)))
 		lines = append(lines, "│ "+pad(label, -labelWidth)+paint.paint(r.tone, text)+" │")
 		label = ""
 	}
@@ -116,7 +116,7 @@ func cut(text string, width int) string {
 // plain makes a text of others safe for a terminal.
 func plain(text string) string {
 	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) || r == utf8.RuneError || r >= 0x202A && r <= 0x202E || r >= 0x2066 && r <= 0x2069 { // also what turns the writing round
+		if unicode.IsControl(r) || r == '\u00a0' || r == utf8.RuneError || r >= 0x202A && r <= 0x202E || r >= 0x2066 && r <= 0x2069 { // also what turns the writing round
 			return ' '
 		}
 		return r
@@ -281,15 +281,18 @@ func percent(part, whole int) string {
 	return fmt.Sprintf("%d.%d%%", tenths/10, tenths%10)
 }
 
+// hard is a space at which no line is broken; plain makes a common one of it.
+const hard = "\u00a0"
+
 // millis is a time for people.
 func millis(value float64) string {
 	switch {
 	case value < 10:
-		return strconv.FormatFloat(value, 'f', 1, 64) + " ms"
+		return strconv.FormatFloat(value, 'f', 1, 64) + hard + "ms"
 	case value < 10_000:
-		return number(int(value+0.5)) + " ms"
+		return number(int(value+0.5)) + hard + "ms"
 	}
-	return strconv.FormatFloat(value/1000, 'f', 1, 64) + " s"
+	return strconv.FormatFloat(value/1000, 'f', 1, 64) + hard + "s"
 }
 
 // spanOf is a span of seconds for people.
