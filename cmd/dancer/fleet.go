@@ -99,7 +99,7 @@ func runFleet(cmd *cobra.Command, o fleet.Options) error {
 	ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
 	if o.Cascades > 0 { // the first after everybody has been heard, the last with time to see it through
-		o.First = min(20*time.Second, o.For/3)
+		o.First = min(30*time.Second, o.For/3)
 		o.Every = max((o.For-o.First)/time.Duration(o.Cascades), time.Second)
 	}
 	err := fleet.Run(ctx, o)

@@ -84,6 +84,7 @@ func printStatus(cmd *cobra.Command, s web.Status) error {
 		{"outbox", fmt.Sprintf("%d messages wait for an answer", s.Outbox)},
 	}
 	rows = append(rows, latencyRows(s.Latency)...)
+	rows = append(rows, coordinationRows(s.Coordination)...)
 	if s.Recording != nil {
 		rows = append(rows, [2]string{"recording", recordingWords(s.Recording)})
 	}
@@ -96,6 +97,29 @@ func printStatus(cmd *cobra.Command, s web.Status) error {
 		}
 	}
 	return nil
+}
+
+// coordinationRows tells how a robot stands in its cell.
+func coordinationRows(c *web.Coordination) [][2]string {
+	if c == nil {
+		return nil
+	}
+	follows := "follows nobody"
+	switch {
+	case c.Leading:
+		follows = fmt.Sprintf("leads, %d of %d active", c.Active, c.Members)
+	case c.Following:
+		follows = fmt.Sprintf("follows %s, clock within %.3g ms", c.Lead, c.BoundMS)
+	}
+	words := fmt.Sprintf("%s, %s; %d of %d members known", c.Mode, follows, c.Known, c.Members)
+	if c.Frozen {
+		words += "; FROZEN"
+	}
+	rows := [][2]string{{"coordination", words}}
+	if c.Problem != "" {
+		rows = append(rows, [2]string{"problem", c.Problem})
+	}
+	return rows
 }
 
 // latencyRows tells how fast a robot reacts; a conductor has no such figures.

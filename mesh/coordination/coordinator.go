@@ -114,7 +114,7 @@ type Coordinator struct {
 	parentMode breaker.Mode
 	toldMode   breaker.Mode
 	since      time.Duration // its start
-	ledFrom    time.Duration
+	ledSince   time.Duration
 	leaseUntil time.Duration
 	sweepAt    time.Duration
 	roundAt    time.Duration
@@ -537,16 +537,19 @@ func (c *Coordinator) count(now time.Duration, out *Outbox) {
 		c.leaseUntil = max(c.leases[(len(c.leases)-1)/2], c.since)
 	}
 	if leading := c.Leading(now); leading != c.leading {
-		c.leading = leading
+		c.leading, c.ledSince = leading, now
 		e := out.say(LeadingChanged)
 		e.Leading, e.Term, e.Seat = leading, c.term, c.config.Seat.ID
-		c.ledFrom = now
 		switch {
 		case !leading:
 			c.resign(now, out)
 			c.started, *c.guard.Modes = false, *c.modes()
 		case c.config.Parent != nil:
-			c.link.rejoin(now, c.term > 1, &c.config.Timing, c.config.Random) // nobody led before term 1
+			// Who leads in the first term is the first holder of its seat: to lead in a later
+			// one takes a majority that has left this one, and terms are not gone back to but
+			// on the proof that somebody still leads there. So nobody else has promised
+			// anything, and a mesh that starts need not wait for each tier.
+			c.link.rejoin(now, c.term > 1, &c.config.Timing, c.config.Random)
 		}
 	}
 }

@@ -117,7 +117,8 @@ var verbs = map[string]func(t *rapid.T, nodes int) []int{
 	"set": func(t *rapid.T, nodes int) []int {
 		return []int{rapid.IntRange(0, nodes-1).Draw(t, "node"), rapid.IntRange(-setBy, setBy).Draw(t, "ms")}
 	},
-	"deaf": func(t *rapid.T, nodes int) []int { return []int{rapid.IntRange(0, nodes-1).Draw(t, "node")} },
+	"damage": func(t *rapid.T, _ int) []int { return []int{rapid.IntRange(0, 50).Draw(t, "percent")} },
+	"deaf":   func(t *rapid.T, nodes int) []int { return []int{rapid.IntRange(0, nodes-1).Draw(t, "node")} },
 	"hush": func(t *rapid.T, _ int) []int {
 		return []int{rapid.IntRange(0, 1).Draw(t, "child"), rapid.IntRange(0, 1).Draw(t, "on")}
 	},
@@ -126,7 +127,7 @@ var verbs = map[string]func(t *rapid.T, nodes int) []int{
 
 // names of the verbs in a fixed order; commands are the most frequent.
 var names = []string{"command", "command", "command", "command", "kill", "start", "start", "split", "join", "loss", "double", "delay", "jitter",
-	"cancel", "freeze", "thaw", "slow", "disagree", "byzantine", "wave", "priority", "hold", "pause", "pause", "set", "deaf", "hush"}
+	"cancel", "freeze", "thaw", "slow", "disagree", "byzantine", "wave", "priority", "hold", "pause", "pause", "set", "deaf", "hush", "damage"}
 
 // setBy is by how many ms a clock is set at most, from where it ran at first. Two
 // clocks together stay below Follow/64.
@@ -151,9 +152,12 @@ type world struct {
 }
 
 // play runs a schedule and gives the first thing that was wrong.
-func (s schedule) play(t testing.TB, verbose bool) (err error) {
+func (s schedule) play(t testing.TB, verbose bool) (err error) { return s.spoilt(t, verbose, nil) }
+
+// spoilt runs it with something that spoils each node after each of its events.
+func (s schedule) spoilt(t testing.TB, verbose bool, spoil func(n *network, m *machine)) (err error) {
 	w := &world{network: newNetwork(t, s.seed), s: s, slow: map[uint32]time.Duration{}, says: map[uint32]Outcome{}, root: 1, agents: int32(s.size)}
-	w.verbose = verbose
+	w.verbose, w.spoil = verbose, spoil
 	w.service = func(node uint32) time.Duration {
 		if d, ok := w.slow[node]; ok {
 			return d
@@ -171,6 +175,9 @@ func (s schedule) play(t testing.TB, verbose bool) (err error) {
 		w.agents = tree(w.network, s.size)
 	default:
 		cell(w.network, s.size, nil)
+	}
+	if s.seed%4 == 0 {
+		w.wire = newWire(w.network)
 	}
 	for _, m := range w.nodes {
 		w.at(time.Duration(w.random.Int64N(int64(2*time.Second))), func() { w.start(m) })
@@ -191,6 +198,9 @@ func (s schedule) play(t testing.TB, verbose bool) (err error) {
 // mend ends all faults.
 func (w *world) mend() {
 	w.faults = faults{delay: 3 * time.Millisecond, jitter: time.Millisecond}
+	if w.wire != nil {
+		w.wire.damaged = 0
+	}
 	clear(w.slow)
 	clear(w.says)
 	for _, m := range w.nodes {
@@ -226,6 +236,9 @@ func (w *world) settle() error {
 				}
 			}
 		}
+		if err := w.check(w.agents); err != nil {
+			return err
+		}
 		why := w.unwell()
 		if why == "" {
 			break
@@ -238,8 +251,11 @@ func (w *world) settle() error {
 	// an attempt that comes too early fails as a whole, and another one does not.
 	var err error
 	for range 4 {
-		if err = w.attempt(); err == nil {
-			return w.check(0)
+		if err = w.attempt(); err == nil && w.wire != nil && w.wire.broken > 0 {
+			return fmt.Errorf("%d damaged datagrams were taken", w.wire.broken)
+		}
+		if err == nil {
+			return w.check(w.agents)
 		}
 		w.run(w.now + 10*time.Second)
 	}
@@ -328,6 +344,12 @@ func (w *world) do(x step) {
 	case "deaf":
 		w.faults.deaf = make([]uint8, len(w.nodes))
 		w.faults.deaf[node().id] = 1
+	case "damage": // without a wire it is a loss: nothing damaged reaches a core
+		if w.wire == nil {
+			w.faults.loss = percent()
+			return
+		}
+		w.wire.damaged = percent()
 	case "hold":
 		w.faults.held = percent()
 	case "pause":
@@ -466,22 +488,25 @@ func TestFaultsOfTrees(t *testing.T) { testFaults(t, "tree", runs(60, 3000)) }
 
 func testFaults(t *testing.T, shape string, count int) {
 	for i := range count {
-		var s schedule
-		generator := rapid.Custom(func(t *rapid.T) schedule {
-			size := rapid.IntRange(3, 7).Draw(t, "size")
-			nodes := size
-			if shape == "tree" {
-				size = rapid.IntRange(1, 3).Draw(t, "agents")
-				nodes = 1 + treeSectors + treeSectors*treeClusters + treeSectors*treeClusters*size
-			}
-			return drawSchedule(t, shape, size, nodes)
-		})
-		s = generator.Example(i)
+		s := example(shape, i)
 		if err := s.play(t, false); err != nil {
 			small := s.shrink(t)
 			t.Fatalf("schedule %d: %v\nthe shortest that fails; keep it in testdata/faults:\n%s", i, err, small)
 		}
 	}
+}
+
+// example is the i-th random schedule.
+func example(shape string, i int) schedule {
+	return rapid.Custom(func(t *rapid.T) schedule {
+		size := rapid.IntRange(3, 7).Draw(t, "size")
+		nodes := size
+		if shape == "tree" {
+			size = rapid.IntRange(1, 3).Draw(t, "agents")
+			nodes = 1 + treeSectors + treeSectors*treeClusters + treeSectors*treeClusters*size
+		}
+		return drawSchedule(t, shape, size, nodes)
+	}).Example(i)
 }
 
 // shrink leaves out steps as long as the schedule still fails.

@@ -113,13 +113,11 @@ func (c *Coordinator) census(now time.Duration, out *Outbox) {
 			}
 		}
 	}
-	// Each tier below tells of its own two heartbeats after it was told at the latest.
-	heard := 2 * c.config.Timing.Heartbeat * time.Duration(quorum.TierAgent-c.config.Tier+1)
 	switch {
 	case !c.Leading(now): // who does not lead has nobody
 	case c.started:
 		c.guard.Modes.Observe(now, c.active, c.members)
-	case all && c.active == c.members || now-c.ledFrom >= heard:
+	case all && c.active == c.members || now-c.ledSince >= c.settling():
 		c.started = true
 		c.guard.Modes.Start(c.active, c.members)
 	}
@@ -127,6 +125,13 @@ func (c *Coordinator) census(now time.Duration, out *Outbox) {
 		c.toldMode = mode
 		out.say(ModeChanged).Mode = mode
 	}
+}
+
+// settling is how long a coordinator that begins to lead waits for those who have not
+// been counted yet before it says in which mode all is: two heartbeats of its
+// children, and one more for each tier below them, whose counts come up with theirs.
+func (c *Coordinator) settling() time.Duration {
+	return time.Duration(2+quorum.TierAgent-c.config.Tier) * c.config.Timing.Heartbeat
 }
 
 // slowest is how long before T the slowest of the children that can be asked needs

@@ -31,6 +31,8 @@ type network struct {
 	dropped  int
 	stands   func(n *network, node uint32, e Effect)
 	verbose  bool
+	wire     *wire                        // nil: messages go as they are
+	spoil    func(n *network, m *machine) // after each event of a node; nil: nothing
 }
 
 // faults of the network as they are now.
@@ -64,6 +66,8 @@ type event struct {
 	node     uint32
 	start    uint32
 	message  *Message
+	data     []byte // instead of a message, on a wire
+	damaged  bool
 	do       func()
 }
 
@@ -125,6 +129,9 @@ func (n *network) start(m *machine) {
 	}
 	m.start++
 	m.dead, m.Node, m.wake, m.pause = false, Node{}, never, 0
+	if n.wire != nil {
+		n.wire.boot(n, m)
+	}
 	m.boot(n, m)
 	n.plan(m)
 }
@@ -163,7 +170,7 @@ func (n *network) run(until time.Duration) {
 			continue
 		}
 		m := n.nodes[e.node]
-		if m.dead || e.message == nil && (e.start != m.start || e.at != m.wake) {
+		if m.dead || e.message == nil && e.data == nil && (e.start != m.start || e.at != m.wake) {
 			continue
 		}
 		if m.pause > n.now {
@@ -172,6 +179,9 @@ func (n *network) run(until time.Duration) {
 			}
 			e.at = m.pause
 			n.push(e)
+			continue
+		}
+		if e.data != nil && !n.wire.open(n, m, &e) {
 			continue
 		}
 		var out Outbox
@@ -206,6 +216,9 @@ func (n *network) drain(m *machine, out *Outbox) {
 				n.stands(n, m.id, e)
 			}
 		}
+	}
+	if n.spoil != nil {
+		n.spoil(n, m)
 	}
 	n.plan(m)
 }
@@ -250,6 +263,10 @@ func (n *network) send(m *machine, msg *Message) {
 		n.push(event{at: n.now, node: m.id, message: &c})
 		return
 	}
+	e := event{node: msg.To, message: new(Message)}
+	if *e.message = *msg; n.wire != nil {
+		e.message, e.data = nil, n.wire.seal(n, m, msg)
+	}
 	for copies := 1; copies > 0; copies-- {
 		if n.random.Float64() < n.faults.loss || n.apart(m.id, msg.To) {
 			n.dropped++
@@ -258,13 +275,16 @@ func (n *network) send(m *machine, msg *Message) {
 		if copies == 1 && n.random.Float64() < n.faults.double {
 			copies++
 		}
-		c := *msg
-		if n.random.Float64() < n.faults.held {
-			n.push(event{at: n.now + time.Duration(n.random.Int64N(int64(20*time.Second))), node: msg.To, message: &c})
-			continue
+		c := e
+		if n.wire != nil {
+			c.data, c.damaged = n.wire.damage(n, e.data)
 		}
 		way := n.faults.delay/2 + time.Duration(n.random.ExpFloat64()*float64(n.faults.delay/2+n.faults.jitter))
-		n.push(event{at: n.now + way, node: msg.To, message: &c})
+		if n.random.Float64() < n.faults.held {
+			way = time.Duration(n.random.Int64N(int64(20 * time.Second)))
+		}
+		c.at = n.now + way
+		n.push(c)
 	}
 }
 

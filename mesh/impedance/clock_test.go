@@ -357,7 +357,7 @@ func TestExtremeStamps(t *testing.T) {
 			_, _ = c.Observe(Exchange{Sent: now, Received: received, Answered: answered, Returned: now + 2*time.Second})
 			now += 5 * time.Second
 			offset, bound, known := c.Offset(now)
-			if all , _ := c.allowed(now); known && (bound < 0 || offset < all.low || offset > all.high || all.low < offset-bound || all.high > offset+bound) {
+			if all, _ := c.allowed(now); known && (bound < 0 || offset < all.low || offset > all.high || all.low < offset-bound || all.high > offset+bound) {
 				t.Fatalf("%v within %v, %v to %v is allowed", offset, bound, all.low, all.high)
 			}
 			for _, peer := range []time.Duration{stamp("T"), now + offset} {

@@ -6,10 +6,13 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+	"unicode/utf8"
 
+	"dancer/mesh"
 	"dancer/mesh/breaker"
 	"dancer/mesh/coordination"
 	"dancer/mesh/datagram"
@@ -39,7 +42,8 @@ type Host struct {
 	random   *rand.Rand
 	ids      packet.IDs
 	peers    []netip.AddrPort
-	payloads payloads
+	payloads texts // of commands; their node is 0
+	words    texts // of answers, this node's own among them
 	batch    [sendBatch]packet.Message
 	copies   []datagram.Copy
 }
@@ -60,7 +64,7 @@ func New(o Options) (*Host, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &Host{options: o, inbox: make(chan incoming, o.Queue), calls: make(chan func()), ended: make(chan struct{}),
+	h := &Host{options: o, payloads: newTexts(payloadPlaces), words: newTexts(min(max(wordPlaces*o.Book.Len(), payloadPlaces), maxWords)), inbox: make(chan incoming, o.Queue), calls: make(chan func()), ended: make(chan struct{}),
 		random: rand.New(rand.NewPCG(o.Seed, 0)), peers: make([]netip.AddrPort, o.Book.Len())}
 	h.clock = o.Conditions.Clock(machineClock())
 	conditions := o.Conditions
@@ -200,8 +204,12 @@ func (h *Host) pass() { h.now = max(h.now, h.wall()) }
 // gone on since.
 func (h *Host) receive(in *incoming) {
 	h.now = max(h.now, min(in.at, h.wall()))
-	if in.message.Kind == coordination.Coordinate && len(in.payload) > 0 && h.leads(in.message.From, in.message.Term) {
-		h.payloads.keep(in.message.Command, in.payload)
+	switch m := &in.message; {
+	case len(in.payload) == 0:
+	case m.Kind == coordination.Coordinate && h.leads(m.From, m.Term):
+		h.payloads.keep(0, m.Command, in.payload)
+	case m.Kind == coordination.Ack && m.Of == coordination.Coordinate && utf8.Valid(in.payload):
+		h.words.keep(m.From, m.Command, in.payload)
 	}
 	h.node.Receive(h.now, &in.message, &h.out)
 	h.settle()
@@ -238,10 +246,10 @@ func (h *Host) effects() {
 			h.state.set(e.Seat, e.Term)
 			h.unstored = true
 		case coordination.Process:
-			h.options.Handler.Process(Command{Number: e.Command, Weight: e.Weight, At: e.At, Payload: h.payloads.get(e.Command)})
+			h.options.Handler.Process(Command{Number: e.Command, Weight: e.Weight, At: e.At, Payload: h.payloads.get(0, e.Command)})
 			continue
 		case coordination.Act:
-			c := Command{Number: e.Command, Weight: e.Weight, At: e.At, Payload: h.payloads.get(e.Command)}
+			c := Command{Number: e.Command, Weight: e.Weight, At: e.At, Payload: h.payloads.get(0, e.Command)}
 			h.options.Handler.Act(Action{Command: c, Value: e.Value, Now: h.now, Late: e.Late, Bound: e.Bound})
 			continue
 		}
@@ -293,8 +301,11 @@ func (h *Host) send() {
 func (h *Host) pack(m *coordination.Message) {
 	p := &h.batch[len(h.copies)]
 	p.Payload = nil
-	if m.Kind == coordination.Coordinate {
-		p.Payload = h.payloads.get(m.Command)
+	switch {
+	case m.Kind == coordination.Coordinate:
+		p.Payload = h.payloads.get(0, m.Command)
+	case m.Kind == coordination.Ack && m.Of == coordination.Coordinate && m.State != mesh.Transit:
+		p.Payload = h.words.get(h.options.Self, m.Command)
 	}
 	_, wall := h.clock()
 	p.ID = h.ids.Next(wall, h.random)
@@ -343,13 +354,25 @@ func (h *Host) Do(ctx context.Context, f func(now time.Duration, node *coordinat
 	return h.do(ctx, func() { f(h.now, h.node, &h.out) })
 }
 
-// Processed says what came of a command. It does not wait for the node longer than ctx.
-func (h *Host) Processed(ctx context.Context, command uint64, o coordination.Outcome) error {
+// Processed says what came of a command, with words for people, at most
+// packet.MaxPayloadBytes of UTF-8, or none. It does not wait for the node longer than
+// ctx.
+func (h *Host) Processed(ctx context.Context, command uint64, o coordination.Outcome, words string) error {
 	return h.Do(ctx, func(now time.Duration, node *coordination.Node, out *coordination.Outbox) {
 		if node.Agent != nil {
+			h.words.keep(h.options.Self, command, []byte(strings.ToValidUTF8(words[:min(len(words), packet.MaxPayloadBytes)], "")))
 			node.Agent.Processed(now, command, o, out)
 		}
 	})
+}
+
+// Words are what a node's answer to a command said, "" where it is not known. It is for
+// the goroutine that owns the node: for what Do is given.
+func (h *Host) Words(node uint32, command uint64) string { return string(h.words.get(node, command)) }
+
+// Carry makes a payload go with a command: for what Do is given, before it ends.
+func (h *Host) Carry(command uint64, payload []byte) {
+	h.payloads.keep(0, command, payload[:min(len(payload), packet.MaxPayloadBytes)])
 }
 
 // SetPeer says where a member is; the zero address: nobody knows. The datagrams of the
@@ -395,7 +418,7 @@ func (h *Host) Coordinate(ctx context.Context, seat int, ahead time.Duration, ta
 		order.At = h.now + ahead
 		order.Command, order.Ruling, err = h.node.Coordinators[seat].Coordinate(h.now, task(order.At), &h.out)
 		if err == nil {
-			h.payloads.keep(order.Command, slices.Clone(payload))
+			h.payloads.keep(0, order.Command, slices.Clone(payload))
 		}
 	})
 	if failed != nil {

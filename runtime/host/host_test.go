@@ -29,6 +29,7 @@ type member struct {
 	done    chan struct{}
 	stop    context.CancelFunc
 	outcome coordination.Outcome
+	says    string
 	tasks   sync.WaitGroup
 }
 
@@ -38,7 +39,7 @@ func (m *member) Process(c Command) {
 	o := m.outcome
 	m.mutex.Unlock()
 	m.tasks.Go(func() {
-		if err := m.Processed(context.Background(), c.Number, o); err != nil && !errors.Is(err, ErrStopped) {
+		if err := m.Processed(context.Background(), c.Number, o, m.says); err != nil && !errors.Is(err, ErrStopped) {
 			m.t.Errorf("processed: %v", err)
 		}
 	})
@@ -336,6 +337,7 @@ func TestConflictAnswer(t *testing.T) {
 	}
 	other.mutex.Lock()
 	other.outcome = coordination.Outcome{State: mesh.Conflict, Value: 77}
+	other.says = "the brake is on"
 	other.mutex.Unlock()
 	if _, err := holder.Coordinate(t.Context(), 0, time.Second, someTask, []byte("bow")); err != nil {
 		t.Fatal(err)
@@ -347,6 +349,18 @@ func TestConflictAnswer(t *testing.T) {
 	}
 	await(t, "conflict at the lead", func() bool { return has(holder, coordination.Conflicting) })
 	await(t, "failure", func() bool { return has(holder, coordination.Failed) })
+	words := ""
+	if err := holder.Do(t.Context(), func(_ time.Duration, node *coordination.Node, _ *coordination.Outbox) {
+		holder.mutex.Lock()
+		defer holder.mutex.Unlock()
+		for _, e := range holder.effects {
+			if e.Kind == coordination.Conflicting {
+				words = holder.Words(e.Reporter, e.Command)
+			}
+		}
+	}); err != nil || words != "the brake is on" {
+		t.Errorf("the words %q, %v", words, err)
+	}
 	time.Sleep(time.Second) // T is over
 	if len(other.acted())+len(holder.acted()) != 0 {
 		t.Errorf("acts of %d and %d", len(other.acted()), len(holder.acted()))

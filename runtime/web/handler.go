@@ -86,6 +86,9 @@ func Handler(o Options) http.Handler {
 	if _, ok := o.Backend.(Poster); ok {
 		mux.Handle("POST /api/v1/signals", s.private(http.HandlerFunc(s.postSignals)))
 	}
+	if _, ok := o.Backend.(Coordinator); ok {
+		mux.Handle("POST /api/v1/coordination", s.private(http.HandlerFunc(s.postCommand)))
+	}
 	s.conflicts(mux)
 	s.mesh(mux)
 	mux.HandleFunc("POST /api/v1/session", s.postSession)

@@ -73,7 +73,7 @@ type Config struct {
 	Seed       fleet.Seed
 	Conditions fleet.Conditions
 	Faults     []fleet.Fault
-	// Cascades are ordered, the first at First (default 20 s: everybody has been
+	// Cascades are ordered, the first at First (default 30 s: everybody has been
 	// heard by then), one every Every (default 55 s), each with T that much Ahead
 	// (default by pattern).
 	Cascades int
@@ -107,7 +107,7 @@ func (c *Config) defaults() {
 			*d = value
 		}
 	}
-	set(&c.First, 20*time.Second)
+	set(&c.First, 30*time.Second)
 	set(&c.Every, 55*time.Second)
 	set(&c.Ahead, c.Pattern.ahead())
 }
