@@ -18,7 +18,7 @@ func newStatus() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "status",
-		Short: "how a conductor (or, with its address, a robot) is",
+		Short: "how a conductor (or, with its address, a robot or a fleet) is, and its mesh",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var s web.Status
@@ -28,7 +28,12 @@ func newStatus() *cobra.Command {
 			if asJSON {
 				return printJSON(cmd, s)
 			}
-			return printStatus(cmd, s)
+			if s.Role != web.RoleFleet {
+				if err := printStatus(cmd, s); err != nil {
+					return err
+				}
+			}
+			return printMesh(cmd, s)
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
@@ -46,6 +51,14 @@ func printSpine(cmd *cobra.Command) error {
 	}
 	_, err = fmt.Fprintf(cmd.OutOrStdout(), "%-16s %s\n", "spine", plain(strings.TrimPrefix(answer, "ok ")))
 	return err
+}
+
+// printMesh prints the box of a mesh, where there is one.
+func printMesh(cmd *cobra.Command, s web.Status) error {
+	if s.Mesh == nil {
+		return nil
+	}
+	return printPainted(cmd, s.Mesh.Text(painter(cmd)))
 }
 
 func printStatus(cmd *cobra.Command, s web.Status) error {
@@ -71,6 +84,7 @@ func printStatus(cmd *cobra.Command, s web.Status) error {
 		{"outbox", fmt.Sprintf("%d messages wait for an answer", s.Outbox)},
 	}
 	rows = append(rows, latencyRows(s.Latency)...)
+	rows = append(rows, coordinationRows(s.Coordination)...)
 	if s.Recording != nil {
 		rows = append(rows, [2]string{"recording", recordingWords(s.Recording)})
 	}
@@ -83,6 +97,29 @@ func printStatus(cmd *cobra.Command, s web.Status) error {
 		}
 	}
 	return nil
+}
+
+// coordinationRows tells how a robot stands in its cell.
+func coordinationRows(c *web.Coordination) [][2]string {
+	if c == nil {
+		return nil
+	}
+	follows := "follows nobody"
+	switch {
+	case c.Leading:
+		follows = fmt.Sprintf("leads, %d of %d active", c.Active, c.Members)
+	case c.Following:
+		follows = fmt.Sprintf("follows %s, clock within %.3g ms", c.Lead, c.BoundMS)
+	}
+	words := fmt.Sprintf("%s, %s; %d of %d members known", c.Mode, follows, c.Known, c.Members)
+	if c.Frozen {
+		words += "; FROZEN"
+	}
+	rows := [][2]string{{"coordination", words}}
+	if c.Problem != "" {
+		rows = append(rows, [2]string{"problem", c.Problem})
+	}
+	return rows
 }
 
 // latencyRows tells how fast a robot reacts; a conductor has no such figures.

@@ -54,6 +54,8 @@ type Link struct {
 	message packet.Message
 	got     Received
 
+	disturbed *disturbance // nil: as it is
+
 	counters struct{ sent, received, busy, unsent, faults atomic.Uint64 }
 }
 
@@ -83,6 +85,10 @@ func Open(o Options) (*Link, error) {
 	}
 	l.addr = l.conn.LocalAddr().(*net.UDPAddr).AddrPort()
 	l.write, l.read = l.writeSome, l.readSome
+	if o.Conditions.disturbs() {
+		l.disturbed = newDisturbance(o.Conditions)
+		l.disturbed.conn, l.transmit = l.conn, l.disturbed.transmit
+	}
 	return l, nil
 }
 
@@ -138,6 +144,7 @@ func (l *Link) Run(ctx context.Context) error {
 	defer context.AfterFunc(ctx, func() { _ = l.conn.SetReadDeadline(time.Unix(1, 0)) })()
 	_ = l.conn.SetReadDeadline(time.Now().Add(patience))
 	for ctx.Err() == nil {
+		l.release()
 		switch err := l.receive(); {
 		case err == nil:
 		case errors.Is(err, net.ErrClosed):
@@ -200,14 +207,33 @@ func (l *Link) deliver() {
 			continue
 		}
 		at := wall.Add(-since(l.in.stamp(i), machine))
-		l.judging.Lock()
-		verdict := l.admission.Admit(now, at, origin, data, &l.message)
-		l.judging.Unlock()
-		if !verdict.Outcome.Dropped() {
-			l.got = Received{Message: &l.message, Duplicate: verdict.Outcome == packet.Duplicate, Source: verdict.Source, Origin: origin, Now: now, At: at}
-			l.options.OnMessage(&l.got)
+		if l.disturbed != nil {
+			l.disturbed.hold(now, at, origin, data)
+			continue
 		}
+		l.judge(now, at, origin, data)
 	}
+}
+
+// judge hands over what is accepted.
+func (l *Link) judge(now time.Duration, at packet.Wall, origin netip.AddrPort, data []byte) {
+	l.judging.Lock()
+	verdict := l.admission.Admit(now, at, origin, data, &l.message)
+	l.judging.Unlock()
+	if !verdict.Outcome.Dropped() {
+		l.got = Received{Message: &l.message, Duplicate: verdict.Outcome == packet.Duplicate, Source: verdict.Source, Origin: origin, Now: now, At: at}
+		l.options.OnMessage(&l.got)
+	}
+}
+
+// release hands over what was held back, where a test wants that.
+func (l *Link) release() {
+	if l.disturbed == nil {
+		return
+	}
+	now, _ := l.options.Clock()
+	wait := l.disturbed.release(now, func(a arrival) { l.judge(now, a.at, a.origin, a.data) })
+	_ = l.conn.SetReadDeadline(time.Now().Add(wait))
 }
 
 func (l *Link) report() {

@@ -58,6 +58,8 @@ type Options struct {
 	// Clock is for simulated clock errors. Default: the machine's wall clock at Open,
 	// and the monotonic clock from then on.
 	Clock Clock
+	// Conditions make clock and network worse, for tests; default: as they are.
+	Conditions Conditions
 	// ReceiveBuffer and SendBuffer are the bounds of the kernel's queues in bytes of
 	// its own accounting (some 800 for a short datagram); default 4 MiB and 1 MiB.
 	// Without CAP_NET_ADMIN the machine's net.core.rmem_max and wmem_max limit them.
@@ -77,6 +79,7 @@ func (o Options) withDefaults() (Options, netip.AddrPort, error) {
 	if o.Clock == nil {
 		o.Clock = machineClock()
 	}
+	o.Clock = o.Conditions.clock(o.Clock)
 	if o.OnReport == nil {
 		o.OnReport = func(packet.Report) {}
 	}

@@ -103,6 +103,7 @@ type Record struct {
 	Operation    Operation `json:"operation"`
 	Context      string    `json:"context,omitempty"` // first 16 characters of the manual's hash
 	Capabilities []string  `json:"capabilities,omitempty"`
+	Port         uint16    `json:"port,omitempty"` // UDP, of its messages of coordination, at the address of its membership; 0: it takes none
 }
 
 // wire is the CBOR form: integer keys, millisecond quantities in microseconds,
@@ -124,6 +125,7 @@ type wire struct {
 	Context      string   `cbor:"13,keyasint,omitempty"`
 	Capabilities []string `cbor:"14,keyasint,omitempty"`
 	DelayUS      uint32   `cbor:"15,keyasint,omitempty"`
+	Port         uint16   `cbor:"16,keyasint,omitempty"`
 }
 
 // encoder writes the one canonical form; decoder refuses duplicates, indefinite
@@ -154,7 +156,7 @@ func (r Record) Encode() ([]byte, error) {
 		Version: version, Agent: r.Agent, Class: r.Class, Region: r.Region, Cell: r.Cell,
 		RoundTripUS: scaled(r.RoundTripMS), DelayUS: scaled(r.DelayMS), ProcessingUS: scaled(r.ProcessingMS), QueueDepth: r.QueueDepth,
 		Heartbeat: r.Heartbeat, Score: r.Score, Reliability: uint16(scaled(min(r.Reliability, 1))),
-		Drift: uint16(scaled(min(r.Drift, MaxDrift))), Operation: uint8(r.Operation), Context: r.Context, Capabilities: r.Capabilities,
+		Drift: uint16(scaled(min(r.Drift, MaxDrift))), Operation: uint8(r.Operation), Context: r.Context, Capabilities: r.Capabilities, Port: r.Port,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("encode impedance record: %w", err)
@@ -182,7 +184,7 @@ func Decode(data []byte) (Record, error) {
 		RoundTripMS: float64(w.RoundTripUS) / 1000, DelayMS: float64(w.DelayUS) / 1000, ProcessingMS: float64(w.ProcessingUS) / 1000,
 		QueueDepth: w.QueueDepth, Heartbeat: w.Heartbeat, Score: w.Score,
 		Reliability: float64(w.Reliability) / 1000, Drift: float64(w.Drift) / 1000,
-		Operation: Operation(w.Operation), Context: w.Context, Capabilities: w.Capabilities,
+		Operation: Operation(w.Operation), Context: w.Context, Capabilities: w.Capabilities, Port: w.Port,
 	}
 	if err := r.check(); err != nil {
 		return Record{}, err

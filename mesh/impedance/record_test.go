@@ -28,7 +28,7 @@ func largest() Record {
 	r := Record{
 		Agent: strings.Repeat("a", MaxNameBytes), Class: ClassHuman, Region: strings.Repeat("r", MaxNameBytes), Cell: strings.Repeat("c", MaxNameBytes),
 		RoundTripMS: math.MaxFloat32, DelayMS: math.MaxFloat32, ProcessingMS: math.Inf(1), QueueDepth: math.MaxUint32, Heartbeat: math.MaxInt64, Score: MaxScore,
-		Reliability: 1, Drift: 10, Operation: Quarantined, Context: strings.Repeat("x", MaxContextBytes),
+		Reliability: 1, Drift: 10, Operation: Quarantined, Context: strings.Repeat("x", MaxContextBytes), Port: math.MaxUint16,
 	}
 	for range MaxCapabilities {
 		r.Capabilities = append(r.Capabilities, strings.Repeat("y", MaxCapabilityBytes))
@@ -41,7 +41,9 @@ func largest() Record {
 func TestGolden(t *testing.T) {
 	delayed := sample()
 	delayed.DelayMS = 0.5
-	for name, record := range map[string]Record{"record-1.hex": sample(), "record-1-delay.hex": delayed} {
+	ported := delayed
+	ported.Port = 8946
+	for name, record := range map[string]Record{"record-1.hex": sample(), "record-1-delay.hex": delayed, "record-1-port.hex": ported} {
 		data, err := record.Encode()
 		if err != nil {
 			t.Fatal(err)

@@ -31,7 +31,7 @@ const (
 	keyTTL         = 2
 	keyPriority    = 3
 	keyHash        = 4
-	keyPayload     = 5
+	keyPayload     = 5 // 6 is keyProtocol
 )
 
 // firstOwn is the first of the keys whose meaning depends on the kind.
@@ -83,6 +83,7 @@ func (c *coder) body(m *Message) {
 	case Ack:
 		c.result(&m.Result)
 		c.echo(&m.Echo)
+	case Confirm: // of what, the correlation says
 	default:
 		c.order(m.Kind, &m.Order)
 	}
@@ -95,7 +96,7 @@ func (c *coder) body(m *Message) {
 // every body has these.
 func (c *coder) every(m *Message) {
 	correlated, caused := c.id(keyCorrelation, &m.Correlation), c.id(keyCausation, &m.Causation)
-	if m.Kind == Cancel {
+	if m.Kind == Cancel || m.Kind == Confirm {
 		c.need(keyCorrelation, correlated)
 	}
 	if m.Kind == Ack {
@@ -104,14 +105,14 @@ func (c *coder) every(m *Message) {
 	m.TTL = c.span(keyTTL, m.TTL, time.Millisecond, MaxTTL)
 	c.need(keyTTL, m.TTL != 0)
 	m.Priority = Priority(c.uint(keyPriority, uint64(m.Priority), uint64(Critical)))
-	if !m.Kind.carriesPayload() {
-		return
+	if m.Kind.carriesPayload() {
+		hashed := c.fixed(keyHash, m.Hash[:])
+		m.Payload = c.string(keyPayload, majorBytes, m.Payload, MaxPayloadBytes)
+		if hashed != (len(m.Payload) > 0) {
+			c.fail("comes without a hash, or a hash without its payload")
+		}
 	}
-	hashed := c.fixed(keyHash, m.Hash[:])
-	m.Payload = c.string(keyPayload, majorBytes, m.Payload, MaxPayloadBytes)
-	if hashed != (len(m.Payload) > 0) {
-		c.fail("comes without a hash, or a hash without its payload")
-	}
+	c.protocol(&m.Protocol)
 }
 
 func (c *coder) health(h *Health) {

@@ -16,13 +16,14 @@ const (
 	Thaw       Kind = 6 // operations in a scope may go on: re-arms, moves nothing
 	Cancel     Kind = 7 // a cascade that is under way is called off
 	Probe      Kind = 8 // a breaker asks whether what it cut off is well again
+	Confirm    Kind = 9 // a COORDINATE that waits for it may be acted on at T
 )
 
-const lastKind = Probe
+const lastKind = Confirm
 
 // String gives the name that the protocol's pages use.
 func (k Kind) String() string {
-	return nameAt(int(k), "INVALID", "HEARTBEAT", "COORDINATE", "ACK", "CIRCUIT", "FREEZE", "THAW", "CANCEL", "PROBE")
+	return nameAt(int(k), "INVALID", "HEARTBEAT", "COORDINATE", "ACK", "CIRCUIT", "FREEZE", "THAW", "CANCEL", "PROBE", "CONFIRM")
 }
 
 // carriesPayload says whether messages of the kind may have a payload.
@@ -45,7 +46,7 @@ var (
 	// and whether somebody is there. It orders nothing.
 	PeerKinds = KindsOf(Heartbeat, Ack, Probe)
 	// AllKinds is what a coordinator may say.
-	AllKinds = KindsOf(Heartbeat, Coordinate, Ack, Circuit, Freeze, Thaw, Cancel, Probe)
+	AllKinds = KindsOf(Heartbeat, Coordinate, Ack, Circuit, Freeze, Thaw, Cancel, Probe, Confirm)
 )
 
 // Has says whether k is in the set.

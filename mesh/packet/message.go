@@ -14,8 +14,8 @@ const (
 	// of UDP payload for what every path carries in one piece, and so do we.
 	MaxDatagramBytes = 1200
 	// MaxPayloadBytes is what is left of it beside the longest names, eight
-	// capabilities, a signature and a MAC. More goes over MQTT.
-	MaxPayloadBytes = 640
+	// capabilities, the protocol, a signature and a MAC. More goes over MQTT.
+	MaxPayloadBytes = 512
 	// MaxTTL bounds the time to live: how long a source must be remembered so that
 	// nothing it said is taken twice.
 	MaxTTL = 60 * time.Second
@@ -41,7 +41,7 @@ type Message struct {
 	At    Wall   // sender's clock when it was sealed: t3 of an exchange, t1 of the next
 
 	// Of every kind.
-	Correlation ID            // groups messages: the cascade or question; CANCEL must have it
+	Correlation ID            // groups messages: the cascade or question; CANCEL and CONFIRM must have it
 	Causation   ID            // the message that caused this one; ACK must have it
 	TTL         time.Duration // from At on, whole milliseconds, 1 ms to MaxTTL
 	Priority    Priority      //
@@ -58,6 +58,8 @@ type Message struct {
 	Result Result // ACK
 	Order  Order  // CIRCUIT, FREEZE, THAW, CANCEL, PROBE
 	Echo   Echo   // HEARTBEAT, ACK
+
+	Protocol Protocol // of every kind; none where it has no seat
 }
 
 // Health is what a HEARTBEAT says of its sender. Spans are in whole microseconds

@@ -71,6 +71,9 @@ func drawMessage(t *rapid.T) Message {
 	if rapid.Bool().Draw(t, "directed") {
 		m.To = drawName(t, "to")
 	}
+	if rapid.Bool().Draw(t, "coordination") {
+		m.Protocol = drawProtocol(t)
+	}
 	if m.Kind.carriesPayload() {
 		m.Payload = rapid.SliceOfN(rapid.Byte(), 0, MaxPayloadBytes).Draw(t, "payload")
 	}
@@ -79,6 +82,8 @@ func drawMessage(t *rapid.T) Message {
 		m.Health, m.Echo = drawHealth(t), drawEcho(t)
 	case Coordinate:
 		m.Plan = drawPlan(t)
+	case Confirm:
+		m.Correlation[0] |= 1
 	case Ack:
 		m.Causation[0] |= 1
 		m.Result, m.Echo = drawResult(t), drawEcho(t)
@@ -87,6 +92,17 @@ func drawMessage(t *rapid.T) Message {
 		m.Order = drawOrder(t, m.Kind)
 	}
 	return m
+}
+
+func drawProtocol(t *rapid.T) Protocol {
+	p := Protocol{Seat: rapid.Uint32Min(1).Draw(t, "seat"), Term: rapid.Uint32Min(1).Draw(t, "term"), Start: rapid.Uint32().Draw(t, "start"), Child: rapid.Uint32().Draw(t, "child"),
+		Flags: rapid.Uint16().Draw(t, "flags"), Of: Kind(rapid.IntRange(0, int(lastKind)).Draw(t, "of")), Reason: rapid.Uint8().Draw(t, "reason"),
+		Tier: rapid.Uint8().Draw(t, "tier"), Scope: rapid.Uint8().Draw(t, "scope"), Phase: rapid.Uint8().Draw(t, "phase"), Classes: rapid.Uint8().Draw(t, "classes"),
+		Command: rapid.Uint64().Draw(t, "command"), Value: rapid.Uint64().Draw(t, "value"), Target: Wall(rapid.Int64Min(0).Draw(t, "target"))}
+	for i := range p.Numbers {
+		p.Numbers[i] = rapid.Uint32().Draw(t, "number")
+	}
+	return p
 }
 
 func drawHealth(t *rapid.T) Health {

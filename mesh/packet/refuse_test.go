@@ -29,7 +29,7 @@ func TestRefusesToSeal(t *testing.T) {
 	}{
 		"no id":                  {"probe", func(m *Message) { m.ID = ID{} }, "key 0 is missing"},
 		"no kind":                {"probe", func(m *Message) { m.Kind = 0 }, "key 1 is missing"},
-		"unknown kind":           {"probe", func(m *Message) { m.Kind = 9 }, "key 1 is out of its range"},
+		"unknown kind":           {"probe", func(m *Message) { m.Kind = lastKind + 1 }, "key 1 is out of its range"},
 		"no time to live":        {"probe", func(m *Message) { m.TTL = 0 }, "key 2 is missing"},
 		"too short a time":       {"probe", func(m *Message) { m.TTL = time.Microsecond }, "key 2 is missing"},
 		"too long a time":        {"probe", func(m *Message) { m.TTL = MaxTTL + time.Millisecond }, "key 2 is out of its range"},
@@ -64,6 +64,10 @@ func TestRefusesToSeal(t *testing.T) {
 		"no action":              {"circuit", func(m *Message) { m.Order.Action = 0 }, "key 8 is missing"},
 		"nobody":                 {"freeze", func(m *Message) { m.Order.By = nil }, "key 12 is missing"},
 		"long reason":            {"freeze", func(m *Message) { m.Order.Reason = make([]byte, MaxReasonBytes+1) }, "key 13 is too long"},
+		"confirms nothing":       {"confirm", func(m *Message) { m.Correlation = ID{} }, "key 0 is missing"},
+		"no term":                {"confirm", func(m *Message) { m.Protocol.Term = 0 }, "key 1 is missing"},
+		"negative target":        {"confirm", func(m *Message) { m.Protocol.Target = -1 }, "key 13 is out of its range"},
+		"answers an odd kind":    {"ack-protocol", func(m *Message) { m.Protocol.Of = lastKind + 1 }, "key 5 is out of its range"},
 		"cancels nothing":        {"cancel", func(m *Message) { m.Correlation = ID{} }, "key 0 is missing"},
 	} {
 		m := samples()[c.sample]
@@ -127,7 +131,7 @@ func TestRefusesOtherForms(t *testing.T) {
 		"id of zero":            {splice(4, 16, make([]byte, 16)...), "0 and not left out"},
 		"tag":                   {splice(head+1, 1, 0xc1, 8), "another type"},
 		"float":                 {splice(head+1, 1, 0xf9, 0x48, 0), "another type"},
-		"kind":                  {splice(head+1, 1, 9), "out of its range"},
+		"kind":                  {splice(head+1, 1, byte(lastKind)+1), "out of its range"},
 		"name":                  {splice(head+4, 3, 'b', ' ', 't'), "not a name"},
 		"name not UTF-8":        {splice(head+4, 3, 'b', 0xff, 't'), "not UTF-8"},
 		"empty name":            {splice(head+3, 4, 0x60), "empty and not left out"},

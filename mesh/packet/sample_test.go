@@ -76,6 +76,12 @@ func samples() map[string]Message {
 			Order: Order{Scope: Cluster, Target: must(NewName("gallery-east")), Sequence: uint64(noon) + 1, By: []byte("kim")}},
 		"cancel": {ID: someID(9), Kind: Cancel, Correlation: someID(9), TTL: 5 * time.Second, Priority: Critical,
 			Order: Order{By: []byte("kim"), Reason: []byte("visitors in east-3")}},
+		"confirm": {ID: someID(11), Kind: Confirm, To: to, Correlation: someID(9), TTL: 2 * time.Second, Priority: Urgent,
+			Protocol: Protocol{Seat: 0xbadcafe, Term: 3, Start: 1795176000, Child: 4, Command: 1 << 40, Target: noon.Add(time.Second)}},
+		"ack-protocol": {ID: someID(12), Kind: Ack, To: to, Causation: someID(2), TTL: time.Second, Result: Result{State: mesh.Ready},
+			Protocol: Protocol{Seat: 0xbadcafe, Term: 3, Start: 1795176000, Child: 4, Flags: 1, Of: Coordinate, Reason: 4, Tier: 3, Scope: 1, Phase: 2, Classes: 0x20,
+				Command: 1 << 40, Value: 77, Target: noon.Add(time.Second), Numbers: [6]uint32{1, 20, 300, 4000, 50000, 600000}},
+			Echo: Echo{Sent: noon - 5e6, Received: noon - 3e6}},
 		"probe": {ID: someID(10), Kind: Probe, To: to, TTL: 2 * time.Second, Priority: Normal, Order: Order{Scope: Cluster, Target: must(NewName("gallery-east"))}},
 	}
 }
@@ -84,7 +90,12 @@ func samples() map[string]Message {
 func largest() Message {
 	m := Message{ID: someID(1), Kind: Coordinate, To: must(NewName("_conductor-" + strings.Repeat("r", mesh.MaxNameBytes))), Correlation: someID(2), Causation: someID(3),
 		TTL: MaxTTL, Priority: Critical, Payload: make([]byte, MaxPayloadBytes),
-		Plan: Plan{Target: math.MaxInt64, Routing: Pipeline, Verb: Sync, Lead: MaxSpan, Processing: MaxSpan, Confidence: 1000, Weight: math.MaxUint32, Expectation: mesh.Ready}}
+		Plan: Plan{Target: math.MaxInt64, Routing: Pipeline, Verb: Sync, Lead: MaxSpan, Processing: MaxSpan, Confidence: 1000, Weight: math.MaxUint32, Expectation: mesh.Ready},
+		Protocol: Protocol{Seat: math.MaxUint32, Term: math.MaxUint32, Start: math.MaxUint32, Child: math.MaxUint32, Flags: math.MaxUint16, Of: lastKind,
+			Reason: math.MaxUint8, Tier: math.MaxUint8, Scope: math.MaxUint8, Phase: math.MaxUint8, Classes: math.MaxUint8, Command: math.MaxUint64, Value: math.MaxUint64, Target: math.MaxInt64}}
+	for i := range m.Protocol.Numbers {
+		m.Protocol.Numbers[i] = math.MaxUint32
+	}
 	for range MaxCapabilities {
 		m.Plan.Requires.Add(must(NewCapability(strings.Repeat("y", MaxCapabilityBytes))))
 	}

@@ -10,6 +10,7 @@ import (
 	"dancer/dancer"
 	"dancer/dancer/swarm"
 	"dancer/mesh"
+	"dancer/runtime/host"
 	"dancer/storage"
 	"dancer/storage/bolt"
 )
@@ -31,6 +32,7 @@ type archive struct {
 	// calibration is a record of its own beside the question's, in one table.
 	calibration storage.Repository[calibrationState]
 	wallClock   storage.Repository[wallClockState] // the same
+	seat        storage.Repository[host.State]     // the same
 	lost        atomic.Uint64                      // records that could not be stored
 	log         *slog.Logger
 }
@@ -66,6 +68,7 @@ func openArchive(dir string, log *slog.Logger) (*archive, error) {
 
 		calibration: storage.NewRepository[calibrationState](store, storage.TableState, storage.KindState),
 		wallClock:   storage.NewRepository[wallClockState](store, storage.TableState, storage.KindState),
+		seat:        storage.NewRepository[host.State](store, storage.TableState, storage.KindState),
 	}, nil
 }
 

@@ -66,13 +66,15 @@ type brain struct {
 	reactions *reactions
 	recorder  *record.Recorder  // nil: nothing is recorded
 	conflicts *conflicts.Keeper // nil: their log cannot be written
-	meter     meter
-	calls     chan func(*brain)
-	outgoing  chan posting
-	changed   chan struct{}
-	last      atomic.Pointer[dancer.Decision]
-	overruns  atomic.Uint64
-	traces    [traceBatch]link.Trace // of the goroutine that takes the spine's events
+
+	coordinated *coordinated // nil: it takes no part in coordination
+	meter       meter
+	calls       chan func(*brain)
+	outgoing    chan posting
+	changed     chan struct{}
+	last        atomic.Pointer[dancer.Decision]
+	overruns    atomic.Uint64
+	traces      [traceBatch]link.Trace // of the goroutine that takes the spine's events
 
 	mailed        eventLimit // of events to the conductor
 	reasons       reasons    // that wait for the broker
@@ -166,6 +168,10 @@ func (b *brain) run(ctx context.Context, events io.Writer) error {
 	}
 	b.page = newPage(b)
 	b.advice = newAdvice(b)
+	if b.coordinated, err = b.newCoordinated(); err != nil {
+		b.log.Error("going on without coordination", "error", err)
+		b.coordinated = nil
+	}
 	b.joinCell()
 	if err := b.withdrawOrphans(ctx); err != nil {
 		b.log.Error("withdraw questions of the brain before", "error", err)
@@ -187,6 +193,9 @@ func (b *brain) run(ctx context.Context, events io.Writer) error {
 	}
 	g.optional("page", b.page.run, b.log)
 	g.optional("a smaller memory", b.giveBack, b.log)
+	if b.coordinated != nil {
+		g.optional("coordination", b.coordinated.run, b.log)
+	}
 	if b.mail.client != nil {
 		g.optional("mqtt", b.mail.client.Run, b.log)
 	}

@@ -80,7 +80,7 @@ func (b *brain) processed(d *dancer.Decision, ok bool) {
 func (b *brain) impedance() impedance.Record {
 	r := impedance.Record{
 		Agent: b.robot.Name, Cell: b.robot.Cell, Class: impedance.ClassLocal, Operation: b.operation(),
-		Heartbeat: b.wall().UnixMilli(), Context: contextOf(b.manual.Hash),
+		Heartbeat: b.wall().UnixMilli(), Context: contextOf(b.manual.Hash), Port: b.coordinated.port(),
 	}
 	b.meter.mutex.Lock()
 	defer b.meter.mutex.Unlock()

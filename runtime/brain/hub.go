@@ -26,6 +26,7 @@ const (
 	kindModel      = "model"
 	kindRestart    = "restart"
 	kindClock      = "clock"
+	kindCell       = "cell"
 	kindConflict   = "conflict"
 )
 

@@ -34,6 +34,9 @@ func (b *brain) newRegistry() *prometheus.Registry {
 		}),
 		modelCollector{b}, sourceCollector{b},
 	)
+	if b.coordinated != nil {
+		registry.MustRegister(b.coordinated.metrics(gauge, counter)...)
+	}
 	if b.recorder != nil {
 		registry.MustRegister(b.recordingMetrics(gauge, counter)...)
 	}

@@ -178,7 +178,7 @@ func (p *page) Status() web.Status {
 		StartedAt: p.started, Now: now, Uptime: now.Sub(p.started),
 		Broker: web.Broker{URL: p.b.robot.Conductor.Broker, Connected: p.b.mail.connected()},
 		Outbox: p.b.mail.pending(), Problems: slices.Concat(p.b.problems(), p.b.signalProblems(), p.b.modelProblems()),
-		Latency: web.FiguresOf(p.Latencies()),
+		Latency: web.FiguresOf(p.Latencies()), Coordination: p.b.coordinated.shown(),
 	}
 	for _, a := range p.Agents() {
 		s.Agents++

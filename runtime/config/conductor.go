@@ -63,7 +63,13 @@ func loadConductor(path string, data []byte, read source) (*Conductor, Problems)
 		Certificate:  k.existing("certificate", read),
 		Key:          k.existing("key", read),
 		Data:         k.path("data"),
-		Mesh:         k.mesh(read),
+	}
+	var x keys
+	c.Mesh, x = k.mesh(read)
+	for _, name := range []string{"members", "port"} {
+		if x.has(name) {
+			x.fault(name, "remove it: it is for the robots of the cell", "%s has %s; a conductor takes no part in coordination", x.what, name)
+		}
 	}
 	k.login()
 	k.guarded("listen", c.Listen, "HTTP server", "token_file", "certificate", "key")

@@ -17,10 +17,11 @@ var ofOrigin = map[string][]string{
 	"joystick": {"axis", "button", "rest", "invert", "dead_zone"},
 	"can":      {"message", "signal"},
 	"mqtt":     {"topic", "path", "on", "off"},
+	"from":     {"idle", "lasts"},
 }
 
 // meant is how an origin is called in messages.
-var meant = map[string]string{"joystick": "a joystick", "can": "a CAN bus", "mqtt": "an MQTT topic"}
+var meant = map[string]string{"joystick": "a joystick", "can": "a CAN bus", "mqtt": "an MQTT topic", "from": "what the cell gives"}
 
 // origin is the key that says where a signal comes from, "" for none.
 func origin(x keys) string {

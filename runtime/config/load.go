@@ -72,6 +72,7 @@ type loader struct {
 	canFiles  []canFile          // parallel to the robot's CAN buses
 	unplugged []unplugged        // ports without a device
 	reserved  map[string]string  // header pin -> the port whose device is on it
+	fromCell  *node              // the last signal that is from: cell
 	channels  map[string]channel // PWM chip, or channel of one -> the output that has it
 }
 

@@ -8,6 +8,8 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+
+	"dancer/mesh"
 )
 
 // network reads everything of a robot that touches the network.
@@ -21,7 +23,9 @@ func (l *loader) network(k keys) {
 		k.guarded("listen", r.Listen, "HTTP server", "token_file", "certificate", "key")
 	}
 	l.link(k)
-	r.Mesh = k.mesh(l.read)
+	m, x := k.mesh(l.read)
+	r.Mesh = m
+	l.members(x)
 }
 
 func (l *loader) link(k keys) {
@@ -129,16 +133,52 @@ func loopback(host string) bool {
 }
 
 // mesh reads the mesh section of a robot's or a conductor's file.
-func (k keys) mesh(read source) Mesh {
+func (k keys) mesh(read source) (Mesh, keys) {
 	x := k.r.section(k.node("mesh"), &meshSection, "mesh")
 	m := Mesh{Off: x.boolean("off"), Bind: x.text("bind", defaultBind), KeyFile: x.existing("key_file", read)}
 	if n := x.node("join"); n != nil && !(n.kind == kindScalar && n.text == "auto") {
 		m.Join = x.join(n)
 	}
+	m.Members, m.Port = x.texts("members"), x.integer("port", 0)
 	if !m.Off {
 		x.guarded("bind", m.Bind, "mesh", "key_file")
 	}
-	return m
+	return m, x
+}
+
+// ungiven reports signals of the cell on a robot that takes no part in it.
+func (l *loader) ungiven() {
+	if l.fromCell != nil {
+		l.faultf(l.fromCell, "name the robots of the cell under mesh.members", "a signal is from: cell, and the robot coordinates with nobody")
+	}
+}
+
+// maxMembers bounds a cell that coordinates: a membership has about 50 at most.
+const maxMembers = 64
+
+// members checks who coordinates with the robot.
+func (l *loader) members(x keys) {
+	m := &l.robot.Mesh
+	if m.Members == nil || m.Off {
+		l.ungiven()
+		return
+	}
+	seen := map[string]bool{}
+	for _, name := range m.Members {
+		if err := mesh.ValidName(name); err != nil {
+			x.fault("members", "write the names that the robots have in their robot.yaml", "members of mesh: %s", err)
+		}
+		if seen[name] {
+			x.fault("members", "leave one of them out; robots of a cell have different names", "members of mesh names %s twice", name)
+		}
+		seen[name] = true
+	}
+	switch {
+	case len(m.Members) > maxMembers:
+		x.fault("members", fmt.Sprintf("divide the cell: at most %d", maxMembers), "members of mesh has %d names", len(m.Members))
+	case !seen[l.robot.Name]:
+		x.fault("members", "add "+l.robot.Name, "members of mesh does not name this robot")
+	}
 }
 
 func (k keys) join(n *node) []string {

@@ -88,12 +88,15 @@ type Input struct {
 	Pin        boards.Line
 	Chip       *Chip // of an I2C device; nil: none
 	Pull       Pull
-	ActiveHigh bool      // default true: a high line reads as 1
-	Control    *Control  // of a joystick; nil: none
-	CAN        *CANValue // of a CAN bus; nil: none
-	Topic      *Topic    // of an MQTT broker; nil: none
-	Post       bool      // other programs give it, by the post socket or by HTTP
-	Start      float64   // board sim: value at the start of the scenario; NaN: none
+	ActiveHigh bool          // default true: a high line reads as 1
+	Control    *Control      // of a joystick; nil: none
+	CAN        *CANValue     // of a CAN bus; nil: none
+	Topic      *Topic        // of an MQTT broker; nil: none
+	Post       bool          // other programs give it, by the post socket or by HTTP
+	Cell       bool          // a coordinated command gives it, at T, and
+	Lasts      time.Duration // so long, 100 ms to 1 h; default 10 s
+	Idle       float64       // its value otherwise; default the smallest
+	Start      float64       // board sim: value at the start of the scenario; NaN: none
 }
 
 // Joystick is one device of the kernel's input layer. Its dead-man has to be held for its
@@ -133,9 +136,9 @@ type Topic struct {
 	Off    string // that is 0; default OFF
 }
 
-// Advisory says that the brain may give the signal's readings: it comes from the network
-// or from a post. A brain that fails, or lies, can make it say anything in its range.
-func (in *Input) Advisory() bool { return in.Topic != nil || in.Post }
+// Advisory says that the brain may give the signal's readings: it comes from the network,
+// from a post or from the cell. A brain that fails, or lies, can make it say anything in its range.
+func (in *Input) Advisory() bool { return in.Topic != nil || in.Post || in.Cell }
 
 // Drive says where an output goes. It is parallel to Manual.Outputs.
 type Drive struct {
@@ -210,6 +213,8 @@ type Mesh struct {
 	Join    []string // addresses to join; nil: auto, the loopback range 7946-7977
 	Bind    string   // host:port; default 127.0.0.1:0, the first free of that range
 	KeyFile string   // path to the cell's gossip key; needed beyond loopback
+	Members []string // names of all robots of the cell that coordinate; nil: this one does not
+	Port    int      // UDP, of the messages of coordination; default 0: any
 	Off     bool
 }
 

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"dancer/hal"
 )
@@ -110,13 +111,26 @@ func (l *loader) topicSignal(x keys, s *hal.Signal, in *Input) {
 	l.plausible(x, s, defaultTopicAge)
 }
 
-// postSignal reads a signal that other programs give.
+// postSignal reads a signal that other programs give, or the cell.
 func (l *loader) postSignal(x keys, s *hal.Signal, in *Input) {
 	x.without("it is for GPIO lines", "pull", "active", "debounce")
 	x.without("the name of the signal is the name that is posted", "field")
-	in.Post = x.choice("from", "") == "post"
-	if names := (&Robot{Ports: l.robot.Ports, Joysticks: l.robot.Joysticks, CANBuses: l.robot.CANBuses}).Sources(); slices.Contains(names, PostName) {
+	from := x.choice("from", "")
+	in.Post, in.Cell = from == "post", from == "cell"
+	if names := (&Robot{Ports: l.robot.Ports, Joysticks: l.robot.Joysticks, CANBuses: l.robot.CANBuses}).Sources(); in.Post && slices.Contains(names, PostName) {
 		x.fault("from", "rename it: both are reported under that name", "%s is posted, and a port, joystick or CAN bus is called %s", x.what, PostName)
 	}
 	l.plausible(x, s, defaultStaleAfter)
+	if !in.Cell {
+		x.without("it is for from: cell", "idle", "lasts")
+		return
+	}
+	l.fromCell = x.at
+	in.Idle, in.Lasts = x.number("idle", s.Minimum), x.duration("lasts", defaultLasts)
+	if in.Idle < s.Minimum || in.Idle > s.Maximum {
+		x.fault("idle", fmt.Sprintf("give a value from %s to %s", formatNumber(s.Minimum), formatNumber(s.Maximum)), "idle of %s is %s, out of its range", x.what, formatNumber(in.Idle))
+	}
 }
+
+// defaultLasts is how long what the cell says lasts.
+const defaultLasts = 10 * time.Second
