@@ -272,6 +272,9 @@ func (s *Simulation[M]) Counters() Counters {
 // Up says whether a node has not crashed.
 func (s *Simulation[M]) Up(n int32) bool { return s.nodes[n].dead == 0 }
 
+// Life counts how often a node has crashed.
+func (s *Simulation[M]) Life(n int32) uint16 { return s.nodes[n].life }
+
 // AgentsUp is how many agents have not crashed.
 func (s *Simulation[M]) AgentsUp() int32 { return s.topology.Agents() - s.agentsDown }
 
