@@ -428,7 +428,7 @@ func (c *cell) seedKilled(lead *cellRobot) (rest []*cellRobot) {
 	if lead != seed {
 		c.Logf("%s leads and not the seed", lead.name)
 	}
-	next := c.lead(90*time.Second, rest, "FULL")
+	next := c.lead(90*time.Second, rest, "FULL", "DEGRADED_LIGHT")
 	time.Sleep(10 * time.Second)
 	c.together(next, rest, 5*time.Millisecond)
 	return rest
