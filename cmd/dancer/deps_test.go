@@ -31,8 +31,8 @@ var pureRooms = []string{
 	"dancer", "dancer/expr", "dancer/proof", "dancer/swarm",
 	"partner",
 	"mesh", "mesh/impedance", "mesh/arrival", "mesh/quorum", "mesh/breaker",
-	"mesh/conflict", "mesh/conductor", "mesh/fleet", "mesh/fleet/report",
-	"mesh/packet",
+	"mesh/conflict", "mesh/conductor", "mesh/coordination", "mesh/fleet", "mesh/fleet/report", "mesh/fleet/run",
+	"mesh/packet", "mesh/operator",
 	"storage",
 }
 

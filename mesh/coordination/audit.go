@@ -110,17 +110,18 @@ func Confirmed(trail []Entry, needs func(command uint64) bool) error {
 	return nil
 }
 
-// FrozenStill holds when no node acts between its freeze and its thaw.
+// FrozenStill holds when no agent acts between its freeze and its thaw, and no
+// coordinator asks for anything, or finds that there is a quorum, between its own.
 func FrozenStill(trail []Entry) error {
-	frozen := map[uint32]uint32{}
+	type part struct{ node, start, seat uint32 } // seat 0: the agent
+	frozen := map[part]bool{}
 	for _, e := range trail {
+		is := part{e.Node, e.Start, e.Effect.Seat}
 		switch e.Effect.Kind {
-		case Froze:
-			frozen[e.Node] = e.Start
-		case Thawed:
-			delete(frozen, e.Node)
-		case Act:
-			if start, is := frozen[e.Node]; is && start == e.Start {
+		case Froze, Thawed:
+			frozen[is] = e.Effect.Kind == Froze
+		case Act, PhaseOpened, Committed, Degraded:
+			if frozen[is] {
 				return &Violation{"a frozen scope never acts", e, "it was frozen"}
 			}
 		}

@@ -90,7 +90,11 @@ func (c *Coordinator) Coordinate(now time.Duration, task Task, out *Outbox) (com
 	c.first++
 	op.open(command)
 	op.requires, op.weight, op.priority, op.verb = task.Requires, uint32(task.Weight*1000), task.Priority, task.Verb
-	op.cascade = &cascade{phases: task.Phases, overall: task.Overall, lead: task.CancelLead, state: quorum.Running, confirm: task.Confirm}
+	if op.home == nil {
+		op.home = &cascade{}
+	}
+	op.cascade = op.home
+	*op.cascade = cascade{phases: append(op.home.phases[:0], task.Phases...), overall: task.Overall, lead: task.CancelLead, state: quorum.Running, confirm: task.Confirm}
 	op.until = now
 	for i := range task.Phases {
 		op.until = max(op.until+task.Phases[i].Limit, task.Phases[i].At+c.config.Timing.Limits.Late)
@@ -193,9 +197,13 @@ func (c *Coordinator) openPhase(now time.Duration, op *operation, out *Outbox) {
 	if p.At > 0 {
 		due := p.At - k.lead
 		// Answers to what is sent just in time come at T: the window of what acts at T
-		// is until the decision is due.
+		// is until the decision is due. Phases before the last have their share of the
+		// time until then, or the first one's stragglers would take it from all others.
+		if rest := len(k.phases) - k.current; rest > 1 {
+			due = now + max(due-now, 0)/time.Duration(rest)
+		}
 		k.deadline, k.limit = due, due
-		op.margin = c.margin(now, op)
+		op.margin = c.margin(now, op, due+k.lead)
 	}
 	c.begin(now, op, uint8(k.current), p.Tier, p.Classes)
 	e := c.tell(op, PhaseOpened, out)
@@ -203,12 +211,15 @@ func (c *Coordinator) openPhase(now time.Duration, op *operation, out *Outbox) {
 }
 
 // margin is how long before T all are to be READY: so that the decision is there
-// CancelLead before T, with the time that answers need on their way up. What is
-// not there to be had is left out of it.
-func (c *Coordinator) margin(now time.Duration, op *operation) uint32 {
-	need := c.slowest()
+// CancelLead before T, with the time that answers need on their way up, which is less
+// than what the slowest needs in all. Where that is not there to be had a third of the
+// time is the answers': who is slower than what is left is asked at once, and the
+// quorum is of the others. Without it the slowest of many would take the decision from
+// all.
+func (c *Coordinator) margin(now time.Duration, op *operation, by time.Duration) uint32 {
+	need, left := c.slowest(), by-now
 	want := op.cascade.lead + need
-	return micros(max(min(want, op.target-now-need), 0))
+	return micros(op.target - by + max(min(want, left-need), min(op.cascade.lead+left/3, left/2), 0))
 }
 
 func (c *Coordinator) tell(op *operation, kind EffectKind, out *Outbox) *Effect {

@@ -52,6 +52,10 @@ func (a *Agent) refuse(now time.Duration, m *Message, why Reason, out *Outbox) {
 
 // coordinate takes a command, or another copy of one.
 func (a *Agent) coordinate(now time.Duration, m *Message, out *Outbox) {
+	if a.link.stale(m) {
+		a.refuse(now, m, ReasonFenced, out)
+		return
+	}
 	if w := a.find(m.Command); w != nil {
 		if w.target == m.Target && w.idle == (m.Flags&FlagIdle != 0) {
 			a.acknowledge(now, w, out) // as it stands; nothing is done a second time

@@ -33,9 +33,10 @@ func (s *Seat) Holder(term uint32) uint32 {
 type Timing struct {
 	Heartbeat time.Duration // mean period; default impedance.HeartbeatPeriod, 5 s, with a tenth of jitter
 	Seek      time.Duration // period while a member follows nobody; default a fifth of Heartbeat
-	// Follow is how long a member that followed a coordinator promises not to leave
-	// it, and so how long a silent one keeps its seat; default what
-	// impedance.MissedSuspect heartbeats take at most, 16.5 s.
+	// Follow is how long a member that heard a coordinator stays with it and promises
+	// nothing to another, and so how long a silent one keeps its seat; default what
+	// impedance.MissedSuspect heartbeats take at most, 16.5 s. The coordinator counts
+	// on a 64th less: so much the clocks of the two may be set meanwhile, together.
 	Follow time.Duration
 	// Stand is how long a member waits for the next in line; default 1.1 Heartbeat.
 	Stand time.Duration
@@ -94,16 +95,25 @@ func (t Timing) Validate() error {
 	return nil
 }
 
+// held is how long a promise of so many ms is counted on: the clock of who gave it
+// may run faster by a thousandth, and be set by a little.
+func (t *Timing) held(ms uint32) time.Duration {
+	grant := time.Duration(ms) * time.Millisecond
+	return grant - grant/1000 - t.Follow/64
+}
+
 // Place is where a node stands as a member of a seat.
 type Place struct {
 	Seat  *Seat
 	Node  uint32 // this node
 	Child uint32 // its number within the seat
 	Epoch uint32 // raised by each start
-	// Term that the node stored last (TermChanged); 0 at its first start ever.
+	// Term that the node stored last for this seat (TermChanged); 0 at its first start. After
+	// any other start it promises nothing for Timing.Follow: what the start before
+	// promised has to be over.
 	Term uint32
-	// Quiet says that another node may have been this member until now, as after a
-	// takeover: it promises nothing until what that one promised is over.
+	// Quiet says that something may be promised though Term is 0: where no term could
+	// be stored, and where another node may have been this member until now.
 	Quiet bool
 }
 

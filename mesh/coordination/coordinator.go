@@ -36,7 +36,7 @@ type CoordinatorConfig struct {
 	Seat     *Seat  // that it holds when it leads
 	Node     uint32 // this node
 	Epoch    uint32 // raised by each start
-	Term     uint32 // of Seat, as stored last (TermChanged), or as Stand asks; 0 at the first start
+	Term     uint32 // of Seat, as Stand asks; 0: members will tell
 	First    uint64 // the first number of its commands: over all that this node used before; default 1
 	Parent   *Place // where it is a member; nil: nobody is above it
 	Children []Child
@@ -62,7 +62,7 @@ type CoordinatorConfig struct {
 	Hedge    quorum.Share
 }
 
-// child is what a coordinator knows of one member: 448 bytes, 328 of them its clock.
+// child is what a coordinator knows of one member: 456 bytes, 328 of them its clock.
 type child struct {
 	clock      impedance.Clock
 	heard      time.Duration
@@ -72,6 +72,8 @@ type child struct {
 	order      freezeOrder   // of its own scope, given from here
 	knows      uint64        // the highest freeze sequence that it knows
 	processing time.Duration // agents: of a payload of weight 1; coordinators: what they need for all below
+	usualDelay uint32        // us, smoothed: of a message to it
+	usualWork  uint32        // us, smoothed: of an agent with a payload of weight 1; 0: never seen
 	node       uint32
 	epoch      uint32
 	term       uint32 // of its own seat, of a coordinator
@@ -92,6 +94,8 @@ type Coordinator struct {
 	children   []child
 	targets    []arrival.Target
 	leases     []time.Duration // scratch
+	sizes      []int32         // the same
+	exempt     []int32
 	ops        []operation
 	requests   requests
 	estimator  arrival.Estimator
@@ -109,7 +113,8 @@ type Coordinator struct {
 	started    bool // modes
 	parentMode breaker.Mode
 	toldMode   breaker.Mode
-	since      time.Duration
+	since      time.Duration // its start
+	ledSince   time.Duration
 	leaseUntil time.Duration
 	sweepAt    time.Duration
 	roundAt    time.Duration
@@ -237,10 +242,18 @@ func (c *Coordinator) protect() (err error) {
 	if c.guard.Freezes, err = breaker.NewFreezes(sectorOf, sectors); err != nil {
 		return err
 	}
-	if c.guard.Modes, err = breaker.NewModes(*c.config.Modes); err != nil {
+	if _, err = breaker.NewModes(*c.config.Modes); err != nil {
 		return err
 	}
+	c.guard.Modes = c.modes()
 	return c.requests.init(c.config)
+}
+
+// modes are those of a coordinator that knows of nobody: EMERGENCY until census has
+// heard whoever is there. The configuration is known to be good.
+func (c *Coordinator) modes() *breaker.Modes {
+	m, _ := breaker.NewModes(*c.config.Modes)
+	return m
 }
 
 // part is the child's number for the guard.
@@ -309,7 +322,7 @@ func (c *Coordinator) Deadline() time.Duration { return c.deadline }
 
 // Receive takes one message: of a child, or of the parent.
 func (c *Coordinator) Receive(now time.Duration, m *Message, out *Outbox) {
-	up := m.Flags&FlagUp != 0
+	up, said := m.Flags&FlagUp != 0, len(out.Effects)
 	switch {
 	case m.To != c.config.Node:
 	case up && m.Seat == c.config.Seat.ID && int(m.Child) < len(c.children):
@@ -321,10 +334,24 @@ func (c *Coordinator) Receive(now time.Duration, m *Message, out *Outbox) {
 		c.instructed(now, m, out)
 	}
 	c.run(now, out)
+	c.sign(out, said)
 }
 
 // Tick does what is due.
-func (c *Coordinator) Tick(now time.Duration, out *Outbox) { c.run(now, out) }
+func (c *Coordinator) Tick(now time.Duration, out *Outbox) {
+	said := len(out.Effects)
+	c.run(now, out)
+	c.sign(out, said)
+}
+
+// sign says of which seat the effects are that it has given: a node may hold several.
+func (c *Coordinator) sign(out *Outbox, from int) {
+	for i := from; i < len(out.Effects); i++ {
+		if e := &out.Effects[i]; e.Seat == 0 {
+			e.Seat = c.config.Seat.ID
+		}
+	}
+}
 
 // reported takes a message of a member.
 func (c *Coordinator) reported(now time.Duration, m *Message, out *Outbox) {
@@ -367,19 +394,20 @@ func (c *Coordinator) heartbeat(now time.Duration, m *Message, out *Outbox) {
 		return
 	}
 	if m.Term > c.term && !c.Leading(now) && c.config.Seat.Holder(m.Term) == c.config.Node {
-		c.adopt(m.Term, out)
+		c.adopt(m.Term)
 	}
 	if m.Term < c.term+jump {
 		c.seen = max(c.seen, m.Term)
+	}
+	if m.Flags&FlagFollows == 0 || m.Term != c.term {
+		c.dropped(i)
 	}
 	x.known, x.heard, x.degraded = true, now, m.Flags&FlagDegraded != 0
 	c.detector.Heard(now, int32(i))
 	if m.Sent != 0 && m.Numbers[NumberPeerEpoch] == c.config.Epoch && m.Sent <= now {
 		c.measure(now, i, m, out)
 		if m.Term == c.term && c.config.Seat.Holder(c.term) == c.config.Node {
-			grant := time.Duration(m.Numbers[NumberGrant]) * time.Millisecond
-			// Its clock may run faster than this one; the promise is then shorter here.
-			x.lease = max(x.lease, m.Sent+grant-grant/1000)
+			x.lease = max(x.lease, m.Sent+c.config.Timing.held(m.Numbers[NumberGrant]))
 		}
 	}
 	x.knows = m.Command
@@ -387,7 +415,10 @@ func (c *Coordinator) heartbeat(now time.Duration, m *Message, out *Outbox) {
 	if !c.Leading(now) {
 		c.count(now, out)
 	}
-	if x.beats++; x.beats >= c.config.Timing.Echo || !c.Leading(now) || m.Term != c.term || m.Sent == 0 {
+	// A promise of which less than half is left is renewed at each heartbeat: an answer
+	// that is lost must not cost the seat where few are answered.
+	low := x.lease-now < c.config.Timing.Follow/2
+	if x.beats++; x.beats >= c.config.Timing.Echo || low || !c.Leading(now) || m.Term != c.term || m.Sent == 0 {
 		x.beats = 0
 		c.echo(now, m, out)
 	}
@@ -411,6 +442,7 @@ func (c *Coordinator) identify(x *child, i int, m *Message) bool {
 	}
 	if other || m.Epoch != x.epoch {
 		x.clock, x.echoed, x.failures = impedance.NewClock(c.config.Timing.MaxDrift), 0, 0
+		x.usualDelay, x.usualWork = 0, 0
 		x.node, x.epoch = m.From, m.Epoch
 		c.forget(i)
 	}
@@ -429,6 +461,7 @@ func (c *Coordinator) measure(now time.Duration, i int, m *Message, out *Outbox)
 	if !known {
 		return
 	}
+	smooth(&x.usualDelay, delay)
 	total := delay
 	if c.config.Tier == quorum.TierAgent {
 		total += span(m.Numbers[NumberProcessing])
@@ -481,14 +514,13 @@ func (c *Coordinator) head(now time.Duration, m *Message, kind Kind, i int) {
 	m.Epoch, m.Child, m.At = c.config.Epoch, uint32(i), now
 }
 
-// adopt goes over to a later term of the seat, whose candidate this node is.
-func (c *Coordinator) adopt(term uint32, out *Outbox) {
+// adopt goes over to a later term of the seat, whose candidate this node is. It need
+// not be stored: members have stored what they promised, and to which start of whom.
+func (c *Coordinator) adopt(term uint32) {
 	c.term = term
 	for i := range c.children {
 		c.children[i].lease = 0
 	}
-	e := out.say(TermChanged)
-	e.Term, e.Seat = term, c.config.Seat.ID
 }
 
 // count finds until when a strict majority has promised to follow.
@@ -505,11 +537,19 @@ func (c *Coordinator) count(now time.Duration, out *Outbox) {
 		c.leaseUntil = max(c.leases[(len(c.leases)-1)/2], c.since)
 	}
 	if leading := c.Leading(now); leading != c.leading {
-		c.leading = leading
+		c.leading, c.ledSince = leading, now
 		e := out.say(LeadingChanged)
 		e.Leading, e.Term, e.Seat = leading, c.term, c.config.Seat.ID
-		if !leading {
+		switch {
+		case !leading:
 			c.resign(now, out)
+			c.started, *c.guard.Modes = false, *c.modes()
+		case c.config.Parent != nil:
+			// Who leads in the first term is the first holder of its seat: to lead in a later
+			// one takes a majority that has left this one, and terms are not gone back to but
+			// on the proof that somebody still leads there. So nobody else has promised
+			// anything, and a mesh that starts need not wait for each tier.
+			c.link.rejoin(now, c.term > 1, &c.config.Timing, c.config.Random)
 		}
 	}
 }

@@ -10,13 +10,14 @@ import (
 
 // run does what is due now and sets the deadline.
 func (c *Coordinator) run(now time.Duration, out *Outbox) {
-	if c.config.Parent != nil && now >= c.link.deadline() {
+	// Who holds no seat is nobody's member by it, and its term stands still.
+	if c.config.Parent != nil && c.leading && now >= c.link.deadline() {
 		term := c.link.term
-		beat := c.link.tick(now, &c.config.Timing, c.config.Random, out)
+		beat := c.link.tick(now, &c.config.Timing, c.config.Random)
 		if c.link.term != term {
 			c.abandon(now, out)
 		}
-		if beat && c.Leading(now) { // who holds no seat is nobody's member by it
+		if beat {
 			c.beat(now, out)
 		}
 	}
@@ -46,7 +47,7 @@ func (c *Coordinator) schedule(now time.Duration) {
 	if c.leading {
 		d = min(d, c.leaseUntil)
 	}
-	if c.config.Parent != nil {
+	if c.config.Parent != nil && c.leading {
 		d = min(d, c.link.deadline())
 	}
 	if at, due := c.guard.Breakers.Deadline(); due {
@@ -60,10 +61,16 @@ func (c *Coordinator) schedule(now time.Duration) {
 	c.deadline = max(min(d, c.requests.deadline()), now+1)
 }
 
+// hears notes a term of the parent's seat that others are in.
+func (c *Coordinator) hears(now time.Duration, term uint32) {
+	c.link.hears(now, term)
+	c.deadline = min(c.deadline, c.link.deadline())
+}
+
 // beat tells the parent how it is below.
 func (c *Coordinator) beat(now time.Duration, out *Outbox) {
 	m := out.next()
-	c.link.beat(now, m)
+	c.link.beat(now, m, &c.config.Timing, out)
 	m.Command = c.freezes.highest()
 	m.Numbers[NumberNeed], m.Numbers[NumberFailures], m.Numbers[NumberActive] = micros(c.need), c.failures, uint32(c.active)
 	m.Numbers[NumberTerm] = c.term
@@ -106,21 +113,25 @@ func (c *Coordinator) census(now time.Duration, out *Outbox) {
 			}
 		}
 	}
-	active := c.active
-	if !c.Leading(now) {
-		active = 0 // who does not lead has nobody
-	}
 	switch {
+	case !c.Leading(now): // who does not lead has nobody
 	case c.started:
-		c.guard.Modes.Observe(now, active, c.members)
-	case c.Leading(now) && (all && active == c.members || now-c.since >= 2*c.config.Timing.Heartbeat):
+		c.guard.Modes.Observe(now, c.active, c.members)
+	case all && c.active == c.members || now-c.ledSince >= c.settling():
 		c.started = true
-		c.guard.Modes.Start(active, c.members)
+		c.guard.Modes.Start(c.active, c.members)
 	}
 	if mode := c.Mode(); mode != c.toldMode {
 		c.toldMode = mode
 		out.say(ModeChanged).Mode = mode
 	}
+}
+
+// settling is how long a coordinator that begins to lead waits for those who have not
+// been counted yet before it says in which mode all is: two heartbeats of its
+// children, and one more for each tier below them, whose counts come up with theirs.
+func (c *Coordinator) settling() time.Duration {
+	return time.Duration(2+quorum.TierAgent-c.config.Tier) * c.config.Timing.Heartbeat
 }
 
 // slowest is how long before T the slowest of the children that can be asked needs
@@ -280,7 +291,7 @@ func (c *Coordinator) takeFreeze(now time.Duration, m *Message, out *Outbox) {
 		c.freezeTurn++
 		if frozen {
 			c.guard.Freezes.Freeze(breaker.ScopeGlobal, 0, c.freezeTurn)
-			out.say(Froze)
+			out.say(Froze).Seat = c.config.Seat.ID
 			for i := range c.ops {
 				if op := &c.ops[i]; op.command != 0 {
 					c.giveUp(now, op, ReasonFrozen, out)
@@ -288,7 +299,7 @@ func (c *Coordinator) takeFreeze(now time.Duration, m *Message, out *Outbox) {
 			}
 		} else {
 			c.guard.Freezes.Thaw(breaker.ScopeGlobal, 0, c.freezeTurn)
-			out.say(Thawed)
+			out.say(Thawed).Seat = c.config.Seat.ID
 		}
 	}
 	for i := range c.children {
@@ -305,7 +316,7 @@ func (c *Coordinator) learnFreeze(now time.Duration, m *Message, out *Outbox) {
 	switch {
 	case own && m.Value > x.order.sequence && (m.Kind == Freeze || !x.order.frozen):
 		x.order = freezeOrder{m.Value, m.Kind == Freeze}
-	case !own && (m.Kind == Freeze || !c.freezes.frozen() || c.most(m.Value)):
+	case !own && (m.Kind == Freeze || c.most(m.Value)):
 		c.takeFreeze(now, m, out)
 	}
 }

@@ -45,7 +45,7 @@ const (
 	FlagSummary                    // Ack of a Coordinate: Numbers are counts of what is below
 	FlagIdle                       // Coordinate: nothing to act on, to process it once is all; T is when that is of no use any more
 	FlagDegraded                   // Heartbeat: the sender works with a fault
-	FlagFollows                    // Ack of a Heartbeat: the sender does not lead, and follows who does in Term
+	FlagFollows                    // Heartbeat: the sender follows the coordinator of Term, and has what that sent it; Ack of a Heartbeat: it does not lead, and follows who does in Term
 )
 
 // Reason says why an Ack is not READY.
@@ -120,7 +120,7 @@ const (
 	NumberFailures   = 1 // coordinator: failures below since its start
 	NumberActive     = 2 // coordinator: agents that are active below
 	NumberTerm       = 3 // coordinator: term of the seat that it holds
-	NumberGrant      = 4 // ms for which the member will not leave the term
+	NumberGrant      = 4 // ms, from when the echoed message came, for which the member promises nothing to another
 	NumberPeerEpoch  = 5 // of whose message is echoed; also of the Ack of a Coordinate
 )
 
@@ -133,12 +133,12 @@ const (
 
 // Numbers of a Coordinate.
 const (
-	NumberMargin   = 0 // us before T by which all are to be READY
-	NumberWeight   = 1 // of the payload, thousandths
-	NumberWindow   = 2 // ms until what comes is of no use any more
-	NumberBound    = 3 // us by which T may be wrong by the clocks of the tiers above
-	NumberUrgency  = 4 // priority, 0 to 3; above 8 bits the mesh/packet.Verb
-	NumberRules    = 5 // breaker.Mode that holds
+	NumberMargin  = 0 // us before T by which all are to be READY
+	NumberWeight  = 1 // of the payload, thousandths
+	NumberWindow  = 2 // ms until what comes is of no use any more
+	NumberBound   = 3 // us by which T may be wrong by the clocks of the tiers above
+	NumberUrgency = 4 // priority, 0 to 3; above 8 bits the mesh/packet.Verb
+	NumberRules   = 5 // breaker.Mode that holds
 )
 
 // Numbers of the Ack of a Coordinate by an agent. With FlagSummary the first four

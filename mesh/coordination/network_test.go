@@ -26,10 +26,13 @@ type network struct {
 	service  func(node uint32) time.Duration           // nil: 1 to 5 ms
 	goals    map[uint64]time.Duration                  // true T of each command
 	confirms map[uint64]bool
+	drifted  time.Duration // what the setting of clocks may hide from bounds
 	sent     int
 	dropped  int
 	stands   func(n *network, node uint32, e Effect)
 	verbose  bool
+	wire     *wire                        // nil: messages go as they are
+	spoil    func(n *network, m *machine) // after each event of a node; nil: nothing
 }
 
 // faults of the network as they are now.
@@ -37,7 +40,9 @@ type faults struct {
 	loss, double float64
 	delay        time.Duration // mean one way
 	jitter       time.Duration // more, exponentially
+	held         float64       // share that lies somewhere for up to 20 s: out of order, and from another term
 	side         []uint8       // partition: nodes of different sides do not hear each other
+	deaf         []uint8       // nodes that hear nobody, and are heard
 }
 
 // machine is one node with its clock.
@@ -47,7 +52,9 @@ type machine struct {
 	start  uint32
 	dead   bool
 	offset time.Duration
-	drift  float64 // s/s
+	set    time.Duration // by which its clock has been set
+	drift  float64       // s/s
+	pause  time.Duration // until when it does nothing, as a stopped process
 	wake   time.Duration
 	terms  map[uint32]uint32 // stored, by seat
 	boot   func(n *network, m *machine)
@@ -59,6 +66,8 @@ type event struct {
 	node     uint32
 	start    uint32
 	message  *Message
+	data     []byte // instead of a message, on a wire
+	damaged  bool
 	do       func()
 }
 
@@ -92,14 +101,14 @@ func (n *network) at(at time.Duration, do func()) { n.push(event{at: at, do: do}
 
 // local is a node's clock at a true time; truth its inverse, rounded up.
 func (m *machine) local(at time.Duration) time.Duration {
-	return at + time.Duration(float64(at)*m.drift) + m.offset
+	return at + time.Duration(float64(at)*m.drift) + m.offset + m.set
 }
 
 func (m *machine) truth(local time.Duration) time.Duration {
 	if local == never {
 		return never
 	}
-	at := time.Duration(float64(local-m.offset) / (1 + m.drift))
+	at := time.Duration(float64(local-m.offset-m.set) / (1 + m.drift))
 	for m.local(at) < local {
 		at++
 	}
@@ -119,7 +128,10 @@ func (n *network) start(m *machine) {
 		n.kill(m)
 	}
 	m.start++
-	m.dead, m.Node, m.wake = false, Node{}, never
+	m.dead, m.Node, m.wake, m.pause = false, Node{}, never, 0
+	if n.wire != nil {
+		n.wire.boot(n, m)
+	}
 	m.boot(n, m)
 	n.plan(m)
 }
@@ -158,7 +170,18 @@ func (n *network) run(until time.Duration) {
 			continue
 		}
 		m := n.nodes[e.node]
-		if m.dead || e.message == nil && (e.start != m.start || e.at != m.wake) {
+		if m.dead || e.message == nil && e.data == nil && (e.start != m.start || e.at != m.wake) {
+			continue
+		}
+		if m.pause > n.now {
+			if m.wake == e.at {
+				m.wake = m.pause
+			}
+			e.at = m.pause
+			n.push(e)
+			continue
+		}
+		if e.data != nil && !n.wire.open(n, m, &e) {
 			continue
 		}
 		var out Outbox
@@ -194,6 +217,9 @@ func (n *network) drain(m *machine, out *Outbox) {
 			}
 		}
 	}
+	if n.spoil != nil {
+		n.spoil(n, m)
+	}
 	n.plan(m)
 }
 
@@ -206,21 +232,27 @@ func (n *network) process(m *machine, e Effect) {
 	if n.outcome != nil {
 		o = n.outcome(m.id, e.Command)
 	}
-	n.at(n.now+took, func() {
+	var done func()
+	done = func() {
 		if m.dead || m.start != start {
+			return
+		}
+		if m.pause > n.now {
+			n.at(m.pause, done)
 			return
 		}
 		var out Outbox
 		m.Agent.Processed(m.local(n.now), e.Command, o, &out)
 		n.drain(m, &out)
-	})
+	}
+	n.at(n.now+took, done)
 }
 
 func (n *network) note(m *machine, e Effect) {
 	if n.verbose {
 		n.t.Logf("%s node %d: effect %d command %x reason %s leading %v term %d seat %d phase %d mode %s verdict %+v", n.now, m.id, e.Kind, e.Command, e.Reason, e.Leading, e.Term, e.Seat, e.Phase, e.Mode, e.Verdict)
 	}
-	n.trail = append(n.trail, Entry{True: n.now, Node: m.id, Start: m.start, Effect: e, T: n.goals[e.Command]})
+	n.trail = append(n.trail, Entry{True: n.now, Node: m.id, Start: m.start, Effect: e, T: n.goals[e.Command], Drifted: n.drifted})
 }
 
 // send puts a message on its way, or not, or twice.
@@ -231,6 +263,10 @@ func (n *network) send(m *machine, msg *Message) {
 		n.push(event{at: n.now, node: m.id, message: &c})
 		return
 	}
+	e := event{node: msg.To, message: new(Message)}
+	if *e.message = *msg; n.wire != nil {
+		e.message, e.data = nil, n.wire.seal(n, m, msg)
+	}
 	for copies := 1; copies > 0; copies-- {
 		if n.random.Float64() < n.faults.loss || n.apart(m.id, msg.To) {
 			n.dropped++
@@ -239,14 +275,21 @@ func (n *network) send(m *machine, msg *Message) {
 		if copies == 1 && n.random.Float64() < n.faults.double {
 			copies++
 		}
-		c := *msg
+		c := e
+		if n.wire != nil {
+			c.data, c.damaged = n.wire.damage(n, e.data)
+		}
 		way := n.faults.delay/2 + time.Duration(n.random.ExpFloat64()*float64(n.faults.delay/2+n.faults.jitter))
-		n.push(event{at: n.now + way, node: msg.To, message: &c})
+		if n.random.Float64() < n.faults.held {
+			way = time.Duration(n.random.Int64N(int64(20 * time.Second)))
+		}
+		c.at = n.now + way
+		n.push(c)
 	}
 }
 
 func (n *network) apart(a, b uint32) bool {
-	return len(n.faults.side) > 0 && n.faults.side[a] != n.faults.side[b]
+	return len(n.faults.side) > 0 && n.faults.side[a] != n.faults.side[b] || len(n.faults.deaf) > 0 && n.faults.deaf[b] == 1
 }
 
 // leader is the machine that holds a seat now.
@@ -313,8 +356,7 @@ func cell(n *network, size int, tune func(c *CoordinatorConfig)) {
 		n.t.Fatal(err)
 	}
 	for i := range size {
-		offset := time.Duration(n.random.Int64N(int64(time.Second))) - 500*time.Millisecond + 10*time.Minute
-		n.add(offset, (n.random.Float64()-0.5)*10e-6, func(n *network, m *machine) {
+		n.add(clockOf(n), (n.random.Float64()-0.5)*10e-6, func(n *network, m *machine) {
 			now := m.local(n.now)
 			m.Agent, err = NewAgent(now, agents, Place{Seat: seat, Node: m.id, Child: uint32(i), Epoch: m.start, Term: m.terms[1]}, Described{Class: 5, Capabilities: 3, Context: 7})
 			if err != nil {
@@ -331,6 +373,11 @@ func cell(n *network, size int, tune func(c *CoordinatorConfig)) {
 			m.Coordinators = []*Coordinator{c}
 		})
 	}
+}
+
+// clockOf is a clock's offset: up to half a second from another's.
+func clockOf(n *network) time.Duration {
+	return time.Duration(n.random.Int64N(int64(time.Second))) - 500*time.Millisecond + 10*time.Minute
 }
 
 func parallel(confirm bool) func(at time.Duration) Task {

@@ -18,7 +18,7 @@ func (n *Node) Receive(now time.Duration, m *Message, out *Outbox) {
 		return
 	}
 	if m.Kind == Heartbeat {
-		n.hears(m)
+		n.hears(now, m)
 	}
 	for _, c := range n.Coordinators {
 		if c.config.Seat.ID == m.Seat && (m.Kind != Heartbeat || c.Leading(now) || !n.follows(m.Seat)) {
@@ -44,13 +44,13 @@ func (n *Node) member(now time.Duration, m *Message, out *Outbox) {
 }
 
 // hears tells the member at this node's side of the term that others are in.
-func (n *Node) hears(m *Message) {
+func (n *Node) hears(now time.Duration, m *Message) {
 	if n.Agent != nil && n.Agent.link.seat.ID == m.Seat {
-		n.Agent.link.hears(m.Term)
+		n.Agent.hears(now, m.Term)
 	}
 	for _, c := range n.Coordinators {
-		if c.config.Parent != nil && c.link.seat.ID == m.Seat {
-			c.link.hears(m.Term)
+		if c.config.Parent != nil && c.link.seat.ID == m.Seat && c.leading {
+			c.hears(now, m.Term)
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"dancer/mesh/arrival"
 	"dancer/mesh/breaker"
 	"dancer/mesh/conflict"
+	"dancer/mesh/impedance"
 	"dancer/mesh/quorum"
 )
 
@@ -30,10 +31,17 @@ type leg struct {
 type collector struct {
 	tally    *quorum.Tally
 	rollup   *quorum.Rollup
+	room     *room
 	reported quorum.Counts
 	tier     quorum.Tier
 	classes  uint8
 	used     bool
+}
+
+// room is what a place for commands keeps from one to the next.
+type room struct {
+	tally  quorum.Tally
+	rollup quorum.Rollup
 }
 
 func (k *collector) counts() quorum.Counts {
@@ -72,6 +80,7 @@ type operation struct {
 	collectors [maxPhases]collector
 	schedule   arrival.Schedule
 	cascade    *cascade // at the root of the command
+	home       *cascade // room for it
 }
 
 const maxPhases = 8
@@ -135,14 +144,21 @@ func (op *operation) open(command uint64) {
 	for i := range legs {
 		legs[i].due = never
 	}
-	*op = operation{command: command, legs: legs, schedule: op.schedule, next: never, reportAt: never, answerer: -1}
+	rooms := op.collectors
+	*op = operation{command: command, legs: legs, schedule: op.schedule, home: op.home, next: never, reportAt: never, answerer: -1}
+	for i := range rooms {
+		op.collectors[i].room = rooms[i].room
+	}
 }
 
 // begin starts a phase: who is in it, who can be asked, and when.
 func (c *Coordinator) begin(now time.Duration, op *operation, phase uint8, tier quorum.Tier, classes uint8) {
 	op.phase = phase
 	k := &op.collectors[phase]
-	*k = collector{tier: tier, classes: classes, used: true}
+	*k = collector{tier: tier, classes: classes, used: true, room: k.room}
+	if k.room == nil {
+		k.room = &room{}
+	}
 	c.enroll(op, k)
 	c.plan(now, op, k)
 	op.next = now
@@ -150,19 +166,21 @@ func (c *Coordinator) begin(now time.Duration, op *operation, phase uint8, tier 
 
 // enroll fixes the membership of a phase.
 func (c *Coordinator) enroll(op *operation, k *collector) {
-	sizes := make([]int32, len(c.children))
-	exempt := make([]int32, 0, len(c.children))
-	for i := range sizes {
-		sizes[i] = c.size(i, k.tier, k.classes)
-		if sizes[i] == 0 {
+	sizes, exempt := c.sizes[:0], c.exempt[:0]
+	for i := range c.children {
+		size := c.size(i, k.tier, k.classes)
+		if sizes = append(sizes, size); size == 0 {
 			exempt = append(exempt, int32(i))
 		}
 	}
+	c.sizes, c.exempt = sizes, exempt
 	// Sizes were checked when the coordinator was made: neither can fail.
 	if k.tier == c.config.Tier {
-		k.tally, _ = quorum.NewTally(len(sizes), exempt...)
+		k.tally = &k.room.tally
+		_ = k.tally.Reset(len(sizes), exempt...)
 	} else {
-		k.rollup, _ = quorum.NewRollup(sizes)
+		k.rollup = &k.room.rollup
+		_ = k.rollup.Reset(sizes)
 	}
 	for i := range op.legs {
 		if l := &op.legs[i]; sizes[i] > 0 || c.addressed(i, k) {
@@ -175,7 +193,8 @@ func (c *Coordinator) enroll(op *operation, k *collector) {
 func (c *Coordinator) plan(now time.Duration, op *operation, k *collector) {
 	o := breaker.Operation{Kind: breaker.Cascade, Priority: op.priority, Size: 1, Members: c.members, Operator: true, Approved: true}
 	targets := c.targets[:0]
-	goal := op.target - span(op.margin)
+	// T here may be later than T there by what the clocks may be wrong.
+	goal := op.target - span(op.margin) - span(op.bound)
 	for i := range c.children {
 		if c.size(i, k.tier, k.classes) == 0 && !c.addressed(i, k) {
 			continue
@@ -212,8 +231,9 @@ func (c *Coordinator) plan(now time.Duration, op *operation, k *collector) {
 		switch {
 		case e.Reason == arrival.HumanTarget:
 			c.start(op, int(e.Index), now, 0)
-		case e.Reason == arrival.InsufficientLead && e.Lead <= op.target-now:
-			c.start(op, int(e.Index), now, micros(e.Lead)) // too late for the margin, not for T
+		case e.Reason == arrival.InsufficientLead && (e.Lead <= op.target-now || c.config.Tier != quorum.TierAgent && c.estimator.Lead(int(e.Index), c.rate()) < op.target-now):
+			// Too late for the margin, not for T; or for the slowest below it, not for all.
+			c.start(op, int(e.Index), now, micros(e.Lead))
 		case e.Status == arrival.Skip:
 			c.absent(op, k, int(e.Index))
 		}
@@ -416,8 +436,11 @@ func (c *Coordinator) learn(now time.Duration, op *operation, m *Message) {
 	if !known {
 		return
 	}
+	smooth(&x.usualDelay, delay)
 	if c.config.Tier == quorum.TierAgent {
 		x.queue = m.Numbers[NumberDepth]
+		served := span(m.Numbers[NumberServed])
+		smooth(&x.usualWork, time.Duration(float64(served)/impedance.WeightFactor(float64(op.weight)/1000)*impedance.WeightFactor(1)))
 		// The wait in the queue is left out: it is a term of its own (arrival.Lead).
 		delay += span(m.Numbers[NumberServed])
 	}

@@ -18,9 +18,9 @@ const (
 	Act                               // act on Command now: T has come. Late is how long ago
 	Dropped                           // Command will not be acted on: Reason
 	ModeChanged                       // Mode holds for this agent, or for what is below this coordinator
-	Froze                             // the scope of this agent is frozen: it will not act
+	Froze                             // the scope of this agent is frozen: it will not act. With a Seat: its coordinator on this node asks nobody
 	Thawed                            // it may act again on what comes from now on
-	TermChanged                       // store Term: the next start needs it (Config.Term)
+	TermChanged                       // a promise is made in Term of Seat: store it before the messages of this outbox leave; the next start needs it (Place.Term)
 	Stand                             // members ask this node to coordinate Seat: make a Coordinator with Term, and give it what comes
 )
 

@@ -39,7 +39,7 @@ func (c *Coordinator) instructed(now time.Duration, m *Message, out *Outbox) {
 
 // heard takes the parent's answer to a heartbeat.
 func (c *Coordinator) heard(now time.Duration, m *Message, out *Outbox) {
-	if c.link.answered(now, m, &c.config.Timing, out) {
+	if c.link.answered(now, m, &c.config.Timing) {
 		c.abandon(now, out)
 	}
 	if !c.link.trusts(m) {
@@ -73,6 +73,10 @@ func (c *Coordinator) passOn(now time.Duration, m *Message, out *Outbox) {
 	if m.Phase >= maxPhases || m.Tier > quorum.TierAgent || m.Tier < c.config.Tier-1 {
 		return
 	}
+	if c.link.stale(m) {
+		c.reply(now, m, mesh.Transit, ReasonFenced, out)
+		return
+	}
 	op := c.operation(m.Command)
 	if op == nil {
 		var why Reason
@@ -91,7 +95,7 @@ func (c *Coordinator) passOn(now time.Duration, m *Message, out *Outbox) {
 	}
 	op.parentSent, op.parentCame = m.At, now
 	if m.Tier == c.config.Tier-1 {
-		op.collectors[m.Phase] = collector{tier: m.Tier}
+		op.collectors[m.Phase] = collector{tier: m.Tier, room: op.collectors[m.Phase].room}
 		c.reply(now, m, mesh.Ready, ReasonNone, out)
 		return
 	}
@@ -157,8 +161,10 @@ func (c *Coordinator) passConfirm(now time.Duration, m *Message, out *Outbox) {
 	c.confirm(now, op)
 }
 
-// confirm makes the Confirms due, once.
+// confirm makes the Confirms due, once. Who is asked only from now on needs none: it
+// is decided.
 func (c *Coordinator) confirm(now time.Duration, op *operation) {
+	op.flags &^= FlagConfirm
 	for i := range op.legs {
 		if l := &op.legs[i]; l.asked && l.kind != Confirm {
 			l.kind, l.tries, l.due = Confirm, 0, now
@@ -222,9 +228,15 @@ func (c *Coordinator) forget(i int) {
 	if e, ok := c.estimator.(interface{ Reset(int) }); ok {
 		e.Reset(i)
 	}
+	c.dropped(i)
+}
+
+// dropped notes that a child has none of what was sent to it: it started anew, or
+// has not followed for a while. It must not get any of it a second time.
+func (c *Coordinator) dropped(i int) {
 	for o := range c.ops {
 		if op := &c.ops[o]; op.command != 0 {
-			op.legs[i].due = never // it does not know the command any more
+			op.legs[i].due = never
 		}
 	}
 }

@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"dancer/mesh/breaker"
+	"dancer/mesh/conflict"
 )
 
 // NoteKind is what a note says. The zero value says nothing.
@@ -25,8 +26,11 @@ const (
 	Acted
 	// Answered: whoever counts the answers has counted one. Value is 1, 0 or -1.
 	Answered
-	// Skipped: an agent is not sent to, for want of lead, of a route, of a measurement.
-	Skipped
+	// Asked: an agent is sent the first copy of a coordination.
+	Asked
+	// Margin: the members are to be READY so long before T, in Value, in us; until it is
+	// said, at T.
+	Margin
 	// Decided: the coordination has its quorum.Decision, in Value.
 	Decided
 	// Active: how many agents the mesh takes to be active, in Value; Operation is how
@@ -40,12 +44,26 @@ const (
 	Failed
 	// Restored: the same scope works again.
 	Restored
+	// Conflicted: see ConflictNote. A conflict was reported.
+	Conflicted
+	// Detected: a failure of the class (breaker.Class) in Value was found.
+	Detected
 	noteKinds
 )
 
 // BreakerNote says that a breaker is in a state from now on.
 func BreakerNote(scope breaker.Scope, index int32, state breaker.State) Note {
 	return Note{Kind: BreakerIs, Operation: index, Value: int32(scope)<<8 | int32(state)}
+}
+
+// ConflictNote says that a conflict of a type was reported to who handles them: who was
+// told of it now, and whether a record of it was written.
+func ConflictNote(operation int32, of conflict.Type, told conflict.Tiers, logged bool) Note {
+	value := int32(of) | int32(told)<<8
+	if logged {
+		value |= 1 << 16
+	}
+	return Note{Kind: Conflicted, Operation: operation, Value: value}
 }
 
 // ScopeNote is Failed or Restored of a cluster, a sector or the whole.

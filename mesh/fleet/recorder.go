@@ -4,13 +4,14 @@ import (
 	"time"
 
 	"dancer/mesh/breaker"
+	"dancer/mesh/conflict"
 	"dancer/mesh/quorum"
 )
 
 // Figures of the recorder.
 const (
 	// ArrivalWindow is how early an agent may be READY (mesh-30k 3.2): in time is from
-	// so long before T up to T.
+	// so long before the moment that was planned for it up to that moment.
 	ArrivalWindow = 500 * time.Millisecond
 	// PredictionBound is how far a prediction may be off (mesh-30k 11.1).
 	PredictionBound = 50 * time.Millisecond
@@ -49,6 +50,16 @@ type Recorder struct {
 	breakersAt []BreakerCount
 	incidents  []Incident
 	failed     map[breakerKey]int // of incidents, those that are not restored; never ranged over
+	reported   conflictCounts
+	detected   [breaker.CascadeFailure + 1]uint64
+}
+
+// conflictCounts are of all conflicts that were reported.
+type conflictCounts struct {
+	types  [16]uint64
+	logged uint64
+	sector uint64 // told to one
+	top    uint64 // told to the orchestrator
 }
 
 type breakerKey struct {
@@ -61,10 +72,11 @@ type Operation struct {
 	Begun, T    time.Duration // true times
 	Members     int32         // who count
 	Ready       int32
-	InTime      int32 // READY from ArrivalWindow before T up to T
-	Late        int32
+	Margin      time.Duration // before T, when they are to be READY
+	InTime      int32         // READY from ArrivalWindow before that up to it
+	Late        int32         // READY after T
+	Asked       int32         // were sent it
 	Acted       int32
-	Skipped     int32
 	Conflicts   int32
 	Decision    quorum.Decision
 	Decided     bool
@@ -143,6 +155,12 @@ func (r *Recorder) Observe(o *Observation) {
 		r.breaker(o)
 	case Failed, Restored:
 		r.incident(o)
+	case Conflicted:
+		r.conflicted(o)
+	case Detected:
+		if o.Value > 0 && int(o.Value) < len(r.detected) {
+			r.detected[o.Value]++
+		}
 	default:
 		if o.Operation >= 0 && int(o.Operation) < len(r.operations) {
 			r.coordination(o, &r.operations[o.Operation])
@@ -203,8 +221,10 @@ func (r *Recorder) coordination(o *Observation, op *Operation) {
 			r.conflicts++
 			op.Conflicts++
 		}
-	case Skipped:
-		op.Skipped++
+	case Asked:
+		op.Asked++
+	case Margin:
+		op.Margin = time.Duration(o.Value) * time.Microsecond
 	case Decided:
 		op.Decided, op.DecidedAt, op.Decision = true, o.Now, quorum.Decision(o.Value)
 	}
@@ -246,10 +266,10 @@ func (r *Recorder) path(o *Observation, op *Operation) {
 }
 
 func (r *Recorder) arrive(after time.Duration, op *Operation) {
-	switch {
-	case after > 0:
+	if after > 0 {
 		op.Late++
-	case after >= -ArrivalWindow:
+	}
+	if goal := after + op.Margin; goal <= 0 && goal >= -ArrivalWindow {
 		op.InTime++
 	}
 	bin := 0
@@ -303,5 +323,23 @@ func (r *Recorder) incident(o *Observation) {
 	case !known && o.Kind == Failed:
 		r.failed[key] = len(r.incidents)
 		r.incidents = append(r.incidents, Incident{Scope: key.scope, Index: key.index, From: o.Now})
+	}
+}
+
+// conflicted counts a conflict.
+func (r *Recorder) conflicted(o *Observation) {
+	c := &r.reported
+	if of := o.Value & 0xff; int(of) < len(c.types) {
+		c.types[of]++
+	}
+	told := conflict.Tiers(o.Value >> 8)
+	if told&conflict.ToSector != 0 {
+		c.sector++
+	}
+	if told&conflict.ToOrchestrator != 0 {
+		c.top++
+	}
+	if o.Value>>16 != 0 {
+		c.logged++
 	}
 }

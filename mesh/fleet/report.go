@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"dancer/mesh/breaker"
+	"dancer/mesh/conflict"
 	"dancer/mesh/quorum"
 )
 
@@ -32,6 +33,8 @@ type Report struct {
 	Breakers   []BreakerPoint    `json:"breakers"`
 	Modes      []ModePoint       `json:"modes"`
 	Incidents  []IncidentReport  `json:"incidents"`
+	Conflicts  ConflictReport    `json:"conflicts"`
+	Failures   []FailureCount    `json:"failures"`
 	Acts       ActReport         `json:"acts"`
 	Traffic    Traffic           `json:"traffic"`
 	Events     Counters          `json:"events"`
@@ -78,10 +81,11 @@ type OperationReport struct {
 	T         Millis `json:"t_ms"`
 	Members   int32  `json:"members"`
 	Ready     int32  `json:"ready"`
-	InTime    int32  `json:"in_time"`
-	Late      int32  `json:"late"`
+	Margin    Millis `json:"margin_ms"` // before T, when they were to be READY
+	InTime    int32  `json:"in_time"`   // READY in the 500 ms before that
+	Late      int32  `json:"late"`      // READY after T
 	Acted     int32  `json:"acted"`
-	Skipped   int32  `json:"skipped"`
+	Skipped   int32  `json:"skipped"` // members that were sent nothing: no way there in time, no clock, not alive
 	Conflicts int32  `json:"conflicts"`
 	Decision  string `json:"decision"`
 	Decided   Millis `json:"decided_ms"`
@@ -127,6 +131,26 @@ type IncidentReport struct {
 	From     Millis `json:"from_ms"`
 	Took     Millis `json:"took_ms"` // to the end of the run where not restored
 	Restored bool   `json:"restored"`
+}
+
+// ConflictReport is what was reported as CONFLICT, and what became of it.
+type ConflictReport struct {
+	Types        []TypeCount `json:"types"` // those there were
+	Logged       uint64      `json:"logged"`
+	Sectors      uint64      `json:"told_sector"`
+	Orchestrator uint64      `json:"told_orchestrator"`
+}
+
+// TypeCount is how many conflicts of a type were reported.
+type TypeCount struct {
+	Type  string `json:"type"`
+	Count uint64 `json:"count"`
+}
+
+// FailureCount is how many failures of a class (mesh-30k 6.1) the mesh found.
+type FailureCount struct {
+	Class string `json:"class"`
+	Count uint64 `json:"count"`
 }
 
 // ActReport is how near to T was acted, by the true clock.
@@ -177,13 +201,29 @@ func (r *Recorder) Report(setup Setup, end time.Duration, traffic Traffic, count
 	p99, _ := r.lateness.Quantile(990, 0)
 	report.Acts = ActReport{r.lateness.Count(), r.early, millis(p50), millis(p99), millis(r.lateness.Max())}
 	report.KPIs = r.kpis(end)
+	report.Conflicts, report.Failures = r.conflictReport(), []FailureCount{}
+	for class, n := range r.detected {
+		if n > 0 {
+			report.Failures = append(report.Failures, FailureCount{breaker.Class(class).String(), n})
+		}
+	}
 	return report
+}
+
+func (r *Recorder) conflictReport() ConflictReport {
+	c := ConflictReport{Types: []TypeCount{}, Logged: r.reported.logged, Sectors: r.reported.sector, Orchestrator: r.reported.top}
+	for of, n := range r.reported.types {
+		if n > 0 {
+			c.Types = append(c.Types, TypeCount{conflict.Type(of).String(), n})
+		}
+	}
+	return c
 }
 
 func (op *Operation) report(number int) OperationReport {
 	o := OperationReport{
 		Number: number, Begun: millis(op.Begun), T: millis(op.T), Members: op.Members, Ready: op.Ready, InTime: op.InTime,
-		Late: op.Late, Acted: op.Acted, Skipped: op.Skipped, Conflicts: op.Conflicts, Decision: "none",
+		Margin: millis(op.Margin), Late: op.Late, Acted: op.Acted, Skipped: max(0, op.Members-op.Asked), Conflicts: op.Conflicts, Decision: "none",
 		P50: millis(op.P50), P95: millis(op.P95), Slowest: millis(op.SlowestPath),
 	}
 	if op.Decided {
@@ -233,7 +273,7 @@ func (r *Recorder) kpis(end time.Duration) []KPI {
 	cascade, over, bounded := r.cascades()
 	list := []KPI{
 		share(KPICoordination, "coordinations that got their quorum", proceeded, uint64(len(r.operations)), 0.99, true),
-		share(KPIArrival, "members READY from 500 ms before T up to T", inTime, members, 0.95, true),
+		share(KPIArrival, "members READY in the 500 ms before the moment planned for it", inTime, members, 0.95, true),
 		share(KPIPrediction, "messages READY within 50 ms of what was predicted", r.within, r.errors.Count(), 0.90, true),
 		share(KPIConflicts, "answers that were CONFLICT", r.conflicts, r.answers, 0.01, false),
 		share(KPIAvailability, meaning, uint64(view.good), uint64(view.good+view.bad), 0.999, true),

@@ -77,14 +77,42 @@ const (
 	eventFault // to: number in the schedule; from: 1 begins, 0 ends
 )
 
-// event is what waits in the queue, 24 bytes and the message.
-type event[M any] struct {
+// event is what waits in the queue, 24 bytes. Its message lies in a place of its own
+// (letters): most of what waits are the wake-ups of nodes, which have none.
+type event struct {
 	to, from int32
 	took     int64 // of the message's way, of the work
+	m        int32 // place of the message
 	life     uint16
 	kind     eventKind
-	m        M
 }
+
+// letters are the messages under way. Places are taken again last in, first out, so
+// that those in use stay in the cache.
+type letters[M any] struct {
+	blocks [][]M
+	free   []int32
+}
+
+const letterBits = 8 // places are made by blocks of 256
+
+func (l *letters[M]) at(i int32) *M { return &l.blocks[i>>letterBits][i&(1<<letterBits-1)] }
+
+func (l *letters[M]) put(m *M) int32 {
+	if len(l.free) == 0 {
+		first := int32(len(l.blocks)) << letterBits
+		l.blocks = append(l.blocks, make([]M, 1<<letterBits))
+		for i := int32(1<<letterBits - 1); i >= 0; i-- {
+			l.free = append(l.free, first+i)
+		}
+	}
+	i := l.free[len(l.free)-1]
+	l.free = l.free[:len(l.free)-1]
+	*l.at(i) = *m
+	return i
+}
+
+func (l *letters[M]) release(i int32) { l.free = append(l.free, i) }
 
 // Simulation is one run. It is not safe for use by several goroutines.
 type Simulation[M any] struct {
@@ -97,11 +125,12 @@ type Simulation[M any] struct {
 
 	agentsDown int32
 	observer   Observer
-	queue      *queue[event[M]]
+	queue      *queue[event]
+	letters    letters[M]
 	faults     []Fault
 	counters   Counters
 	node       Node[M]
-	at         *event[M] // under way
+	at         *event // under way
 }
 
 // Counters are the engine's own.
@@ -142,13 +171,13 @@ func New[M any](setup Setup, protocol Protocol[M], observer Observer) (*Simulati
 			topology: setup.Topology, conditions: setup.Conditions, seed: setup.Seed,
 			nodes: newNodes(setup.Topology, &setup.Conditions, setup.Seed),
 		},
-		protocol: protocol, observer: observer, queue: newQueue[event[M]](), faults: setup.Faults,
+		protocol: protocol, observer: observer, queue: newQueue[event](), faults: setup.Faults,
 	}
 	s.liar, _ = protocol.(Liar[M])
 	s.warmer, _ = protocol.(Warmer)
 	s.node.s = s
 	for i, f := range s.faults {
-		e := event[M]{to: int32(i), from: 1, kind: eventFault}
+		e := event{to: int32(i), from: 1, kind: eventFault}
 		s.queue.put(int64(f.From), &e)
 		if e.from = 0; f.For > 0 {
 			s.queue.put(int64(f.From+f.For), &e)
@@ -252,7 +281,7 @@ func (s *Simulation[M]) True(n int32, at time.Duration) time.Duration {
 	return time.Duration(s.nodes[n].due(int64(at)))
 }
 
-func (s *Simulation[M]) step(e *event[M]) {
+func (s *Simulation[M]) step(e *event) {
 	s.counters.Events++
 	if e.kind == eventFault {
 		s.turn(int(e.to), e.from == 1)
@@ -263,13 +292,15 @@ func (s *Simulation[M]) step(e *event[M]) {
 	case e.kind == eventMessage:
 		if n.dead > 0 {
 			s.traffic.Dead++
+			s.letters.release(e.m)
 			return
 		}
 		s.traffic.Delivered++
 		s.counters.Messages++
 		s.enter(e.to)
 		s.at = e
-		s.protocol.Handle(&s.node, e.from, &e.m)
+		s.protocol.Handle(&s.node, e.from, s.letters.at(e.m))
+		s.letters.release(e.m)
 	case n.dead > 0 || n.life != e.life:
 		s.counters.Stale++
 		return
@@ -310,7 +341,7 @@ func (s *Simulation[M]) leave(n int32) {
 		return
 	}
 	state.wake = at
-	e := event[M]{to: n, life: state.life, kind: eventWake}
+	e := event{to: n, life: state.life, kind: eventWake}
 	s.queue.put(at, &e)
 }
 
@@ -394,6 +425,13 @@ func (n *Node[M]) Number() int32 { return n.number }
 // Now is what its clock says.
 func (n *Node[M]) Now() time.Duration { return n.now }
 
+// True is the true time, which no node knows: for what is told, never for what is
+// done.
+func (n *Node[M]) True() time.Duration { return time.Duration(n.s.now) }
+
+// Life counts how often the node has crashed.
+func (n *Node[M]) Life() uint16 { return n.s.nodes[n.number].life }
+
 // Draw gives 64 random bits, the k-th of the node for a purpose of the protocol's
 // (PurposeProtocol and up).
 func (n *Node[M]) Draw(p Purpose, k uint64) uint64 { return n.s.seed.Draw(p, n.number, k) }
@@ -429,8 +467,9 @@ func (n *Node[M]) Send(to int32, m *M) {
 }
 
 func (s *Simulation[M]) send(from, to int32, m *M) {
-	e := event[M]{to: to, from: from, kind: eventMessage, m: *m}
+	e := event{to: to, from: from, kind: eventMessage}
 	if from == to {
+		e.m = s.letters.put(m)
 		s.queue.put(s.now, &e)
 		return
 	}
@@ -438,10 +477,10 @@ func (s *Simulation[M]) send(from, to int32, m *M) {
 	if p.lost {
 		return
 	}
-	e.took = p.delay
+	e.took, e.m = p.delay, s.letters.put(m)
 	s.queue.put(s.now+p.delay, &e)
 	if p.again > 0 {
-		e.took = p.again
+		e.took, e.m = p.again, s.letters.put(m)
 		s.queue.put(s.now+p.again, &e)
 	}
 }
@@ -453,7 +492,7 @@ func (n *Node[M]) Work(weight, token uint32) {
 	s := n.s
 	state := &s.nodes[n.number]
 	state.busy = max(state.busy, s.now) + s.work(n.number, weight)
-	e := event[M]{to: n.number, from: int32(token), took: state.busy - s.now, life: state.life, kind: eventDone}
+	e := event{to: n.number, from: int32(token), took: state.busy - s.now, life: state.life, kind: eventDone}
 	s.queue.put(state.busy, &e)
 }
 

@@ -111,16 +111,30 @@ func (c *Clock) restart() {
 
 // common is what all exchanges held say of a moment.
 func (c *Clock) common(now time.Duration) bracket {
-	all := c.held(0).grown(now, c.rate())
-	for i := 1; i < int(c.count); i++ {
-		all = all.meet(c.held(i).grown(now, c.rate()))
-	}
+	all, _ := c.look(now)
 	return all
 }
 
-// allowed is where the offset can be at a moment, doubts included.
-func (c *Clock) allowed(now time.Duration) bracket {
-	all := c.common(now)
+// look is what all exchanges held say of a moment, and the one of them that says
+// most of it. It is most of the work of a command, so it is one pass.
+func (c *Clock) look(now time.Duration) (all, best bracket) {
+	rate, least := c.rate(), time.Duration(math.MaxInt64)
+	all = bracket{at: now, low: math.MinInt64, high: math.MaxInt64}
+	for i := range int(c.count) {
+		b := &c.sample[(int(c.next)-1-i)&(ClockSamples-1)]
+		g := growth(now-b.at, rate)
+		all.low, all.high = max(all.low, b.low-g), min(all.high, b.high+g)
+		if distance := b.half() + g; distance < least {
+			best, least = *b, distance
+		}
+	}
+	return all, best
+}
+
+// allowed is where the offset can be at a moment, doubts included, and the exchange
+// that says most of it.
+func (c *Clock) allowed(now time.Duration) (all, best bracket) {
+	all, best = c.look(now)
 	if all.low > all.high { // a moment long ago, and clocks that ran faster apart than stated
 		all.low, all.high = all.high, all.low
 	}
@@ -128,7 +142,7 @@ func (c *Clock) allowed(now time.Duration) bracket {
 		d := c.doubt.grown(now, c.rate())
 		all.low, all.high = min(all.low, d.low), max(all.high, d.high)
 	}
-	return all
+	return all, best
 }
 
 // held is the i-th newest exchange.
@@ -138,13 +152,7 @@ func (c *Clock) held(i int) bracket {
 
 // shortest is the exchange that says most of a moment.
 func (c *Clock) shortest(now time.Duration) bracket {
-	best, least := c.held(0), time.Duration(math.MaxInt64)
-	for i := range int(c.count) {
-		b := c.held(i)
-		if distance := b.half() + growth(now-b.at, c.rate()); distance < least {
-			best, least = b, distance
-		}
-	}
+	_, best := c.look(now)
 	return best
 }
 
@@ -154,7 +162,7 @@ func (c *Clock) Offset(now time.Duration) (offset, bound time.Duration, known bo
 	if c.count == 0 {
 		return 0, 0, false
 	}
-	all, best := c.allowed(now), c.shortest(now)
+	all, best := c.allowed(now)
 	offset = best.middle() + time.Duration(math.Round(float64(now-best.at)*c.drift))
 	offset = max(min(offset, all.high), all.low)
 	return offset, max(all.high-offset, offset-all.low), true
@@ -217,7 +225,10 @@ func (c *Clock) Ours(peer time.Duration) (ours, bound time.Duration, known bool)
 	for range 4 { // each step is closer by the drift, 500 parts per million at most
 		var offset time.Duration
 		offset, bound, _ = c.Offset(ours)
-		ours = peer - offset
+		before := ours
+		if ours = peer - offset; ours == before {
+			break
+		}
 	}
 	return ours, bound + growth(2*bound, c.rate()), true
 }

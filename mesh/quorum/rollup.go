@@ -14,17 +14,30 @@ type Rollup struct {
 
 // NewRollup makes a rollup of children with these many counted members each.
 func NewRollup(sizes []int32) (*Rollup, error) {
-	r := &Rollup{children: make([]Counts, len(sizes))}
+	r := &Rollup{}
+	if err := r.Reset(sizes); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// Reset makes the rollup one of other children, of whom nothing is known yet. It
+// allocates nothing where there is room from before.
+func (r *Rollup) Reset(sizes []int32) error {
+	if cap(r.children) < len(sizes) {
+		r.children = make([]Counts, len(sizes))
+	}
+	r.children = r.children[:len(sizes)]
 	sum := int64(0)
 	for i, size := range sizes {
 		sum += int64(size)
 		if size < 0 || sum > MaxMembers {
-			return nil, fmt.Errorf("make rollup: child %d has %d members, %d in all; 0 to %d are possible", i, size, sum, MaxMembers)
+			return fmt.Errorf("make rollup: child %d has %d members, %d in all; 0 to %d are possible", i, size, sum, MaxMembers)
 		}
-		r.children[i].Total = size
+		r.children[i] = Counts{Total: size}
 	}
-	r.counts.Total = int32(sum)
-	return r, nil
+	r.counts = Counts{Total: int32(sum)}
+	return nil
 }
 
 // Counts gives the sum.

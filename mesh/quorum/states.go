@@ -27,6 +27,17 @@ func newStates(size int32) states {
 	return states{make([]block, (int(size)+63)/64), size}
 }
 
+// reset makes it the states of so many members, all in transit, in the room there is.
+func (s *states) reset(size int32) {
+	n := (int(size) + 63) / 64
+	if cap(s.blocks) < n {
+		*s = newStates(size)
+		return
+	}
+	s.blocks, s.size = s.blocks[:n], size
+	clear(s.blocks)
+}
+
 func (s *states) has(i int32) bool { return i >= 0 && i < s.size }
 
 func (s *states) get(i int32) code {

@@ -22,21 +22,31 @@ type Tally struct {
 // who are addressed and never counted. Nobody can be taken out of the count
 // later: that is what keeps a minority from becoming a quorum.
 func NewTally(size int, exempt ...int32) (*Tally, error) {
-	if size < 0 || size > MaxMembers {
-		return nil, fmt.Errorf("make tally: %d members; 0 to %d are possible", size, MaxMembers)
+	t := &Tally{}
+	if err := t.Reset(size, exempt...); err != nil {
+		return nil, err
 	}
-	t := &Tally{states: newStates(int32(size))}
-	t.counts.Total = int32(size)
+	return t, nil
+}
+
+// Reset makes the tally one of another membership, of which nothing is known yet. It
+// allocates nothing where there is room from before.
+func (t *Tally) Reset(size int, exempt ...int32) error {
+	if size < 0 || size > MaxMembers {
+		return fmt.Errorf("make tally: %d members; 0 to %d are possible", size, MaxMembers)
+	}
+	t.states.reset(int32(size))
+	t.counts = Counts{Total: int32(size)}
 	for _, i := range exempt {
 		if !t.states.has(i) {
-			return nil, fmt.Errorf("make tally: exempt member %d of %d", i, size)
+			return fmt.Errorf("make tally: exempt member %d of %d", i, size)
 		}
 		if !t.states.exempt(i) {
 			t.states.setExempt(i)
 			t.counts.Total--
 		}
 	}
-	return t, nil
+	return nil
 }
 
 // Counts gives what is known now.

@@ -38,6 +38,7 @@ func HTML(r *fleet.Report) []byte {
 	p.breakers(r)
 	p.modes(r)
 	p.incidents(r)
+	p.failures(r)
 	p.faults(r)
 	p.traffic(r)
 	p.put(`</main>`)
@@ -221,6 +222,25 @@ func (p *page) incidents(r *fleet.Report) {
 		}
 		p.table("Failures that the mesh found, and when they were over", []string{"found at", "scope", "number", "end"}, []bool{true, false, true, false}, rows)
 		p.more(len(r.Incidents))
+	}
+	p.put(`</section>`)
+}
+
+func (p *page) failures(r *fleet.Report) {
+	p.section("failures", "Failures and conflicts")
+	rows := make([][]string, 0, len(r.Failures)+len(r.Conflicts.Types))
+	for _, f := range r.Failures {
+		rows = append(rows, []string{f.Class, number(f.Count)})
+	}
+	for _, c := range r.Conflicts.Types {
+		rows = append(rows, []string{"conflict: " + c.Type, number(c.Count)})
+	}
+	if len(rows) == 0 {
+		p.put(`<p>None were found.</p>`)
+	} else {
+		p.table("Failures that the mesh found by class, and conflicts that were reported by type", []string{"what", "how many"}, []bool{false, true}, rows)
+		p.put(`<p>Of the conflicts %d were logged, %d told to a sector's coordinator, %d to the orchestrator.</p>`,
+			r.Conflicts.Logged, r.Conflicts.Sectors, r.Conflicts.Orchestrator)
 	}
 	p.put(`</section>`)
 }

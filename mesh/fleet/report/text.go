@@ -24,6 +24,8 @@ func Text(r *fleet.Report) []byte {
 	t.breakers(r)
 	t.modes(r)
 	t.incidents(r)
+	t.failures(r)
+	t.conflicts(r)
 	t.faults(r)
 	t.traffic(r)
 	return []byte(t.String())
@@ -99,7 +101,7 @@ func (t *text) arrivals(r *fleet.Report) {
 	if len(r.Arrivals) == 0 {
 		return
 	}
-	t.heading("ARRIVALS (ms from T: before it in time, after it late)")
+	t.heading("ARRIVALS (READY, in ms from T)")
 	var most uint64
 	for _, b := range r.Arrivals {
 		most = max(most, b.Count)
@@ -163,6 +165,29 @@ func (t *text) incidents(r *fleet.Report) {
 	if more := len(r.Incidents) - listed; more > 0 {
 		t.line("%16s  and %d more", "", more)
 	}
+}
+
+func (t *text) failures(r *fleet.Report) {
+	t.heading("FAILURES (found, by class)")
+	if len(r.Failures) == 0 {
+		t.line("none")
+	}
+	for _, f := range r.Failures {
+		t.line("%12d  %s", f.Count, f.Class)
+	}
+}
+
+func (t *text) conflicts(r *fleet.Report) {
+	t.heading("CONFLICTS (reported, by type)")
+	if len(r.Conflicts.Types) == 0 {
+		t.line("none")
+		return
+	}
+	for _, c := range r.Conflicts.Types {
+		t.line("%12d  %s", c.Count, c.Type)
+	}
+	t.line("%12d  logged", r.Conflicts.Logged)
+	t.line("%12d  told to a sector's coordinator, %d to the orchestrator", r.Conflicts.Sectors, r.Conflicts.Orchestrator)
 }
 
 func incidentEnd(i fleet.IncidentReport) string {
