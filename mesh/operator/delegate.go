@@ -79,8 +79,8 @@ func (t *delegation) give(d *Desk, o *operation) (err error) {
 		if err = t.ask(d, o, agent); err == nil {
 			return nil
 		}
-		if !errors.Is(err, ErrBusy) && !errors.Is(err, ErrNotLed) && !errors.Is(err, ErrNobody) {
-			return err // what the guard refuses of one it refuses of all, or it is of no use
+		if errors.Is(err, ErrInvalid) {
+			return err
 		}
 	}
 	return err
