@@ -61,6 +61,7 @@ type operation struct {
 	target     time.Duration // T by this node's clock; 0 none
 	until      time.Duration // what comes after is of no use
 	next       time.Duration // when advance has something to do
+	sendAt     time.Duration // before that no leg is due
 	reportAt   time.Duration // when changed counts go up
 	parentSent time.Duration // echo
 	parentCame time.Duration
@@ -73,7 +74,6 @@ type operation struct {
 	phase      uint8
 	verb       uint8
 	priority   uint8
-	rate       arrival.Rate
 	flags      Flags
 	over       bool // given up or cancelled: nothing but Cancels is sent
 	legs       []leg
@@ -145,7 +145,7 @@ func (op *operation) open(command uint64) {
 		legs[i].due = never
 	}
 	rooms := op.collectors
-	*op = operation{command: command, legs: legs, schedule: op.schedule, home: op.home, next: never, reportAt: never, answerer: -1}
+	*op = operation{command: command, legs: legs, schedule: op.schedule, home: op.home, next: never, sendAt: never, reportAt: never, answerer: -1}
 	for i := range rooms {
 		op.collectors[i].room = rooms[i].room
 	}
@@ -277,6 +277,7 @@ func (c *Coordinator) ways(i int) (arrival.Standing, time.Duration) {
 func (c *Coordinator) start(op *operation, i int, at time.Duration, lead uint32) {
 	l := &op.legs[i]
 	l.due, l.lead, l.kind, l.tries, l.done, l.heard, l.sent = at, lead, Coordinate, 0, false, false, 0
+	op.sendAt = min(op.sendAt, at)
 }
 
 // skip leaves a child out, and says why.
@@ -309,7 +310,7 @@ func (c *Coordinator) advance(now time.Duration, op *operation, out *Outbox) {
 		c.close(now, op, out)
 	}
 	if op.over || now > op.until {
-		if c.quiet(op) && now > op.until+c.config.Timing.Limits.Late && (op.cascade == nil || op.cascade.ended()) {
+		if now > op.until+c.config.Timing.Limits.Late && (op.cascade == nil || op.cascade.ended()) && c.quiet(op) {
 			op.command, op.cascade = 0, nil
 			return
 		}
@@ -331,11 +332,16 @@ func (c *Coordinator) quiet(op *operation) bool {
 
 // send gives out the copies that are due, and asks again for answers that are.
 func (c *Coordinator) send(now time.Duration, op *operation, out *Outbox) {
+	if now < op.sendAt {
+		op.next = min(op.next, op.sendAt)
+		return
+	}
 	leading := c.Leading(now)
+	op.sendAt = never
 	for i := range op.legs {
 		l := &op.legs[i]
 		if l.due > now {
-			op.next = min(op.next, l.due)
+			op.sendAt = min(op.sendAt, l.due)
 			continue
 		}
 		if l.kind == Coordinate && (op.over || !leading || now > op.until) || l.kind == Confirm && !leading || l.tries >= c.config.Timing.Tries {
@@ -349,8 +355,9 @@ func (c *Coordinator) send(now time.Duration, op *operation, out *Outbox) {
 		}
 		l.tries++
 		l.due = now + spread(wait, c.config.Random)
-		op.next = min(op.next, l.due)
+		op.sendAt = min(op.sendAt, l.due)
 	}
+	op.next = min(op.next, op.sendAt)
 }
 
 // copy makes one message of a command.
@@ -394,7 +401,7 @@ func (c *Coordinator) acknowledged(now time.Duration, m *Message, out *Outbox) {
 		}
 		return
 	}
-	c.learn(now, op, m)
+	c.learn(op, m)
 	if m.State == mesh.Conflict {
 		c.contradicted(now, op, m, out)
 	}
@@ -438,7 +445,7 @@ func (c *Coordinator) complete(op *operation, m *Message) bool {
 }
 
 // learn measures how long the command took until the child was READY.
-func (c *Coordinator) learn(now time.Duration, op *operation, m *Message) {
+func (c *Coordinator) learn(op *operation, m *Message) {
 	l, x := &op.legs[m.Child], &c.children[m.Child]
 	if m.State != mesh.Ready || l.heard || m.Received == 0 || m.Numbers[NumberPeerEpoch] != c.config.Epoch || m.Flags&FlagSummary != 0 {
 		return
@@ -537,7 +544,7 @@ func (c *Coordinator) giveUp(now time.Duration, op *operation, why Reason, out *
 		return
 	}
 	if op.cascade != nil && !op.cascade.ended() {
-		c.end(now, op, Failed, why, out)
+		c.end(op, Failed, why, out)
 	}
 	c.callBack(now, op)
 	c.advance(now, op, out)
@@ -553,5 +560,5 @@ func (c *Coordinator) callBack(now time.Duration, op *operation) {
 			l.kind, l.tries, l.due = Cancel, 0, now
 		}
 	}
-	op.next = now
+	op.next, op.sendAt = now, now
 }
