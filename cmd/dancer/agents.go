@@ -2,7 +2,9 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -10,31 +12,73 @@ import (
 	"github.com/spf13/cobra"
 
 	"dancer/mesh/conductor"
+	console "dancer/mesh/operator"
+	"dancer/runtime/web"
 )
 
+// agentFlags select agents of a mesh.
+type agentFlags struct {
+	client
+	console.Filter
+	sector, cluster int
+	asJSON, all     bool
+	mesh            bool
+}
+
 func newAgents() *cobra.Command {
-	var c client
-	var asJSON bool
+	var o agentFlags
 	cmd := &cobra.Command{
 		Use:   "agents",
-		Short: "the robots of a cell: who is alive, what each does, how well it is reached",
-		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			var list struct {
-				Agents []conductor.Agent `json:"agents"`
-			}
-			if err := c.get(cmd.Context(), "/api/v1/agents", &list); err != nil {
-				return err
-			}
-			if asJSON {
-				return printJSON(cmd, list)
-			}
-			return printAgents(cmd, list.Agents)
-		},
+		Short: "the robots of a cell, or the agents of a mesh: who is alive, what each does, how well it is reached",
+		Long: "Lists the robots that a conductor knows. With one of the flags that select, or where there is a mesh and no\n" +
+			"conductor, it lists the agents of the mesh as their leads know them, a page at a time.",
+		Example: "  dancer agents\n" +
+			"  dancer agents --class E --flagged\n" +
+			"  dancer agents --sector 12 --capability gpu --all --json",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd) },
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
-	c.flags(cmd.Flags())
+	f := cmd.Flags()
+	f.BoolVar(&o.asJSON, "json", false, "print JSON")
+	f.BoolVar(&o.mesh, "mesh", false, "agents of the mesh, also where there is a conductor")
+	f.StringVar(&o.Class, "class", "", "of this class: A to F, or edge, serverless, persistent, gpu, local, human")
+	f.StringVar(&o.Capability, "capability", "", "with this capability")
+	f.StringVar(&o.State, "state", "", "in this state: active, degraded, offline, quarantined, unknown")
+	f.BoolVar(&o.Flagged, "flagged", false, "remarkable ones: slow, spiking, or in no state to be asked")
+	f.IntVar(&o.sector, "sector", -1, "of this sector, by its number")
+	f.IntVar(&o.cluster, "cluster", -1, "of this cluster, by its number")
+	f.IntVar(&o.Limit, "limit", console.DefaultPage, "so many at a time, up to 1000")
+	f.IntVar(&o.After, "after", -1, "those after this number")
+	f.BoolVar(&o.all, "all", false, "all pages")
+	cmd.MarkFlagsMutuallyExclusive("sector", "cluster")
+	o.client.flags(f)
 	return cmd
+}
+
+// selects says whether a flag is given that only a mesh answers.
+func (o *agentFlags) selects() bool {
+	return o.mesh || o.all || o.Class != "" || o.Capability != "" || o.State != "" || o.Flagged || o.sector >= 0 || o.cluster >= 0 || o.After >= 0
+}
+
+func (o *agentFlags) run(cmd *cobra.Command) error {
+	if o.selects() {
+		return o.pages(cmd)
+	}
+	var list struct {
+		Agents []conductor.Agent `json:"agents"`
+	}
+	err := o.get(cmd.Context(), "/api/v1/agents", &list)
+	var p web.Problem
+	if errors.As(err, &p) && p.Status == http.StatusNotFound {
+		return o.pages(cmd) // a mesh alone
+	}
+	if err != nil {
+		return err
+	}
+	if o.asJSON {
+		return printJSON(cmd, list)
+	}
+	return printAgents(cmd, list.Agents)
 }
 
 func printAgents(cmd *cobra.Command, agents []conductor.Agent) error {

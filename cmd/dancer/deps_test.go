@@ -32,7 +32,7 @@ var pureRooms = []string{
 	"partner",
 	"mesh", "mesh/impedance", "mesh/arrival", "mesh/quorum", "mesh/breaker",
 	"mesh/conflict", "mesh/conductor", "mesh/coordination", "mesh/fleet", "mesh/fleet/report", "mesh/fleet/run",
-	"mesh/packet",
+	"mesh/packet", "mesh/operator",
 	"storage",
 }
 

@@ -25,6 +25,7 @@ func newFleet() *cobra.Command {
 	o := fleet.Options{Config: run.Config{Conditions: meshfleet.DefaultConditions(), Conflict: 20}}
 	var seed uint64
 	var pattern string
+	var serve fleetServer
 	cmd := &cobra.Command{
 		Use:   "fleet",
 		Short: "simulate a whole mesh: up to millions of agents that are ready at T",
@@ -41,10 +42,14 @@ func newFleet() *cobra.Command {
 			if o.Pattern, err = run.ParsePattern(pattern); err != nil {
 				return exitError{exitUsage, err}
 			}
+			if serve.address != "" {
+				return serve.run(cmd, o)
+			}
 			return runFleet(cmd, o)
 		},
 	}
 	f := cmd.Flags()
+	serve.flags(f)
 	f.IntVar(&o.Agents, "agents", 1000, "how many agents, 1 to 4,000,000")
 	f.Uint64Var(&seed, "seed", 1, "what everything random is drawn from")
 	f.DurationVar(&o.For, "for", 10*time.Minute, "how long, in the fleet's time")

@@ -72,6 +72,7 @@ func newRoot() *cobra.Command {
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(newRun(), newBrain(), newDemo(), newStart(), newStop(), newClear(),
 		newCheck(), newSchema(), newBoard(), newConductor(), newStatus(), newAgents(), newEscalations(), newAnswer(),
+		newBroadcast(), newAsk(), newDelegate(), newHeal(), newFreeze(), newThaw(),
 		newWhy(), newConflicts(), newReplay(), newFleet(), newDoctor(), newVersion())
 	return root
 }

@@ -18,7 +18,7 @@ func newStatus() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "status",
-		Short: "how a conductor (or, with its address, a robot) is",
+		Short: "how a conductor (or, with its address, a robot or a fleet) is, and its mesh",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var s web.Status
@@ -28,7 +28,12 @@ func newStatus() *cobra.Command {
 			if asJSON {
 				return printJSON(cmd, s)
 			}
-			return printStatus(cmd, s)
+			if s.Role != web.RoleFleet {
+				if err := printStatus(cmd, s); err != nil {
+					return err
+				}
+			}
+			return printMesh(cmd, s)
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
@@ -46,6 +51,14 @@ func printSpine(cmd *cobra.Command) error {
 	}
 	_, err = fmt.Fprintf(cmd.OutOrStdout(), "%-16s %s\n", "spine", plain(strings.TrimPrefix(answer, "ok ")))
 	return err
+}
+
+// printMesh prints the box of a mesh, where there is one.
+func printMesh(cmd *cobra.Command, s web.Status) error {
+	if s.Mesh == nil {
+		return nil
+	}
+	return printPainted(cmd, s.Mesh.Text(painter(cmd)))
 }
 
 func printStatus(cmd *cobra.Command, s web.Status) error {

@@ -197,9 +197,13 @@ func (c *Coordinator) openPhase(now time.Duration, op *operation, out *Outbox) {
 	if p.At > 0 {
 		due := p.At - k.lead
 		// Answers to what is sent just in time come at T: the window of what acts at T
-		// is until the decision is due.
+		// is until the decision is due. Phases before the last have their share of the
+		// time until then, or the first one's stragglers would take it from all others.
+		if rest := len(k.phases) - k.current; rest > 1 {
+			due = now + max(due-now, 0)/time.Duration(rest)
+		}
 		k.deadline, k.limit = due, due
-		op.margin = c.margin(now, op)
+		op.margin = c.margin(now, op, due+k.lead)
 	}
 	c.begin(now, op, uint8(k.current), p.Tier, p.Classes, out)
 	e := c.tell(op, PhaseOpened, out)
@@ -212,10 +216,10 @@ func (c *Coordinator) openPhase(now time.Duration, op *operation, out *Outbox) {
 // time is the answers': who is slower than what is left is asked at once, and the
 // quorum is of the others. Without it the slowest of many would take the decision from
 // all.
-func (c *Coordinator) margin(now time.Duration, op *operation) uint32 {
-	need, left := c.slowest(), op.target-now
+func (c *Coordinator) margin(now time.Duration, op *operation, by time.Duration) uint32 {
+	need, left := c.slowest(), by-now
 	want := op.cascade.lead + need
-	return micros(max(min(want, left-need), min(op.cascade.lead+left/3, left/2), 0))
+	return micros(op.target - by + max(min(want, left-need), min(op.cascade.lead+left/3, left/2), 0))
 }
 
 func (c *Coordinator) tell(op *operation, kind EffectKind, out *Outbox) *Effect {

@@ -25,6 +25,8 @@ type View struct {
 
 	Silent     time.Duration // since it was last heard
 	Lead       time.Duration // how long before T it needs a standard payload, without its queue; 0: not measured
+	Delay      time.Duration // agents: the usual one-way delay; 0: not measured
+	Work       time.Duration // agents: what a standard payload usually takes; 0: none has been processed
 	Processing time.Duration // agents: of a standard payload, in Lead; coordinators: what they need for all below, beside Lead
 	Queue      uint32        // of an agent
 	Agents     int32         // active below a coordinator, as it said
@@ -50,6 +52,9 @@ func (c *Coordinator) View(now time.Duration, i int) View {
 	}
 	if x.known {
 		v.Silent, v.Lead = max(now-x.heard, 0), max(c.estimator.Lead(i, c.rate()), 0)
+		if c.config.Tier == quorum.TierAgent {
+			v.Delay, v.Work = span(x.usualDelay), span(x.usualWork)
+		}
 	}
 	return v
 }

@@ -8,6 +8,7 @@ import (
 	"dancer/dancer"
 	"dancer/mesh"
 	"dancer/mesh/conductor"
+	"dancer/mesh/operator"
 )
 
 // Backend is what a conductor or a robot shows. All methods are safe for
@@ -106,7 +107,8 @@ type Status struct {
 	Problems  []string      `json:"problems,omitempty"`  // what is wrong now, in plain words with a cure
 	Latency   *Latency      `json:"latency,omitempty"`   // robot: how fast it reacts
 
-	Coordination *Coordination `json:"coordination,omitempty"` // robot: how it stands in its cell; none: it takes no part
+	Coordination *Coordination    `json:"coordination,omitempty"` // robot: how it stands in its cell; none: it takes no part
+	Mesh         *operator.Status `json:"mesh,omitempty"`         // the mesh that it coordinates; filled in by the handler
 }
 
 // Recording is how a robot's recording goes. Counts are since its brain's start.

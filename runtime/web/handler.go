@@ -19,7 +19,8 @@ import (
 	"dancer/mesh/conductor"
 )
 
-// Options of a handler. Backend and Hub are needed; the rest has defaults.
+// Options of a handler. Backend and Hub are needed, but where Mesh is all that is
+// served; the rest has defaults.
 type Options struct {
 	Backend  Backend
 	Hub      *Hub
@@ -29,6 +30,8 @@ type Options struct {
 	Now      func() time.Time     // wall clock, display only; default time.Now
 
 	Conflicts Conflicts // the log of conflicts; nil: it is not served
+	Mesh      Mesh      // the mesh that this process belongs to; nil: it is not served
+	Version   string    // of this program, where there is no backend that says it
 }
 
 // Bounds of requests.
@@ -42,10 +45,14 @@ type server struct {
 	sessions *sessions
 	metrics  *metrics
 	posts    *rate.Limiter
+	orders   *rate.Limiter
 }
 
 // Handler serves the API and the dashboard.
 func Handler(o Options) http.Handler {
+	if o.Backend == nil {
+		return MeshHandler(o)
+	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -83,6 +90,7 @@ func Handler(o Options) http.Handler {
 		mux.Handle("POST /api/v1/coordination", s.private(http.HandlerFunc(s.postCommand)))
 	}
 	s.conflicts(mux)
+	s.mesh(mux)
 	mux.HandleFunc("POST /api/v1/session", s.postSession)
 	mux.HandleFunc("DELETE /api/v1/session", s.deleteSession)
 	s.page(mux)
@@ -128,8 +136,10 @@ func (s *server) status() Status {
 	return st
 }
 
-func (s *server) getStatus(w http.ResponseWriter, _ *http.Request) {
-	reply(w, http.StatusOK, s.status())
+func (s *server) getStatus(w http.ResponseWriter, r *http.Request) {
+	st := s.status()
+	s.withMesh(r.Context(), &st)
+	reply(w, http.StatusOK, st)
 }
 
 func (s *server) getAgents(w http.ResponseWriter, _ *http.Request) {

@@ -34,6 +34,9 @@ func problem(status int, name, detail, hint string) Problem {
 // problemOf translates an error of a backend by its cause.
 func problemOf(err error) Problem {
 	var p Problem
+	if p, ok := meshProblem(err); ok {
+		return p
+	}
 	switch {
 	case errors.As(err, &p):
 		return p

@@ -142,7 +142,9 @@ func (s *Server) Run(ctx context.Context) error {
 		return fmt.Errorf("serve %s: %w", s.Address(), err)
 	case <-ctx.Done():
 	}
-	s.hub.Close()
+	if s.hub != nil {
+		s.hub.Close()
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
 	err := s.http.Shutdown(ctx)

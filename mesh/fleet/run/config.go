@@ -84,6 +84,10 @@ type Config struct {
 	Confirm  bool // agents act with a confirmation alone
 	// Conflict is the share of honest answers that are CONFLICT; of 10,000.
 	Conflict quorum.Share
+	// Answer gives the digest with which honest agents answer a command; 0, or nil: one
+	// of the command's number. Those who are asked one thing under several numbers can
+	// so agree.
+	Answer func(command uint64) uint64
 	// Effects is told what every node says, for audits and displays; nil: nobody. It
 	// must not change the run.
 	Effects func(e *Told)

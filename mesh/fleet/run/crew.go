@@ -170,6 +170,10 @@ func (w *whole) below(n int32, b *coordination.Below) {
 	}
 }
 
+// Capabilities are the names of the bits that agents have: one that all have, and one
+// for each class.
+var Capabilities = []string{"mesh", "edge", "serverless", "persistent", "gpu", "local", "human"}
+
 // capabilities of an agent: one bit for its class, one that all have.
 func capabilities(class impedance.Class) uint64 { return 1 | 1<<class }
 

@@ -140,6 +140,11 @@ func (w *crew) census(n *fleet.Node[coordination.Message], p *post) {
 // those whose context contradicts it.
 func (w *crew) outcome(n *fleet.Node[coordination.Message], command uint64) coordination.Outcome {
 	digest := uint64(w.config.Seed.Draw(purposeOutcome, 0, command)) | 1
+	if w.config.Answer != nil {
+		if asked := w.config.Answer(command); asked != 0 {
+			digest = asked
+		}
+	}
 	draw := n.Draw(purposeOutcome, command)
 	if fleet.Below(draw, uint64(quorum.Whole)) >= uint64(w.config.Conflict) {
 		return coordination.Outcome{State: mesh.Ready, Value: digest}
