@@ -97,7 +97,7 @@ var thirdParty = map[string][]string{
 	"github.com/fxamacker/cbor": {"mesh", "mesh/impedance", "mesh/gossip", "storage"},
 	"github.com/oklog/ulid":     {"mesh", "mesh/packet", "storage"},
 	// System calls belong to what owns a descriptor or a process.
-	"golang.org/x/sys": {"hal/gpio", "hal/serial", "hal/i2c", "hal/evdev", "hal/can", "hal/watchdog", "mesh/datagram", "runtime", "runtime/link", "runtime/memory", "runtime/privilege", "runtime/spine", "runtime/brain", "runtime/doctor", "runtime/guest/init", "storage/bolt", "storage/segment"},
+	"golang.org/x/sys": {"hal/gpio", "hal/serial", "hal/i2c", "hal/evdev", "hal/can", "hal/watchdog", "mesh/datagram", "runtime", "runtime/link", "runtime/memory", "runtime/privilege", "runtime/spine", "runtime/brain", "runtime/doctor", "runtime/guest/init", "runtime/fleet", "storage/bolt", "storage/segment"},
 	// Only to know whether logs go to a person.
 	"golang.org/x/term": {"cmd/dancer", "runtime"},
 	"golang.org/x/time": {"runtime/web", "mesh/mqtt", "mesh/gossip"},

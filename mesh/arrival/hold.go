@@ -85,6 +85,7 @@ type Holds struct {
 	forgot    bool
 	forgotten time.Duration // the latest T of all commands forgotten, when forgot
 	frozen    bool
+	ready     bool // a place may be Ready; false: none is
 }
 
 // NewHolds makes room for that many commands at a time, at least one.
@@ -133,7 +134,7 @@ func (h *Holds) Processed(now time.Duration, id ID) (stage Stage, late time.Dura
 		return Empty, 0
 	}
 	if hold.Stage == Received {
-		hold.Stage = Ready
+		hold.Stage, h.ready = Ready, true
 		h.expire(hold, now)
 	}
 	return hold.Stage, since(hold.At, now)
@@ -160,11 +161,15 @@ func (h *Holds) Due(now time.Duration) (id ID, late time.Duration, ok bool) {
 
 // Next is the earliest T of a command that is READY: when to call Due again.
 func (h *Holds) Next() (at time.Duration, ok bool) {
+	if !h.ready {
+		return 0, false // the places of most agents of a fleet are not looked at most of the time
+	}
 	for i := range h.places {
 		if hold := &h.places[i]; hold.Stage == Ready && (!ok || hold.At < at) {
 			at, ok = hold.At, true
 		}
 	}
+	h.ready = ok
 	return at, ok
 }
 

@@ -79,11 +79,8 @@ func (s *cancelled) has(command uint64) bool {
 // Agent is one agent as a state machine. About 1.1 kB with four places. It is not
 // safe for use by several goroutines.
 type Agent struct {
+	deadline     time.Duration
 	config       *AgentConfig
-	link         link
-	holds        arrival.Holds
-	works        []work // one for each place
-	queue        []uint8
 	waiting      uint8 // in queue; the first is being served
 	class        impedance.Class
 	frozen       bool
@@ -91,10 +88,13 @@ type Agent struct {
 	degraded     bool
 	capabilities uint64
 	context      uint64
-	sketch       impedance.Sketch
 	freezes      orders
+	sketch       impedance.Sketch
+	holds        arrival.Holds
+	link         link
+	works        []work // one for each place
+	queue        []uint8
 	cancelled    cancelled
-	deadline     time.Duration
 	next         due
 }
 

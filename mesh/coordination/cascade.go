@@ -205,7 +205,7 @@ func (c *Coordinator) openPhase(now time.Duration, op *operation, out *Outbox) {
 		k.deadline, k.limit = due, due
 		op.margin = c.margin(now, op, due+k.lead)
 	}
-	c.begin(now, op, uint8(k.current), p.Tier, p.Classes)
+	c.begin(now, op, uint8(k.current), p.Tier, p.Classes, out)
 	e := c.tell(op, PhaseOpened, out)
 	e.Phase = uint8(k.current)
 }

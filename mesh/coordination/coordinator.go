@@ -64,7 +64,6 @@ type CoordinatorConfig struct {
 
 // child is what a coordinator knows of one member: 456 bytes, 328 of them its clock.
 type child struct {
-	clock      impedance.Clock
 	heard      time.Duration
 	lease      time.Duration // its promise, by this node's clock
 	echoed     time.Duration // the newest echo that was measured
@@ -84,47 +83,49 @@ type child struct {
 	beats      uint8
 	degraded   bool
 	known      bool // heard since this coordinator started
+	clock      impedance.Clock
 }
 
 // Coordinator is a node with children as a state machine. It is not safe for use by
 // several goroutines.
 type Coordinator struct {
 	config     *CoordinatorConfig
-	link       link // to the parent
 	children   []child
-	targets    []arrival.Target
-	leases     []time.Duration // scratch
-	sizes      []int32         // the same
-	exempt     []int32
-	ops        []operation
-	requests   requests
-	estimator  arrival.Estimator
 	detector   *breaker.Detector
 	guard      breaker.Guard
-	freezes    orders
-	freezeTurn uint64 // sequence of the guard's own freezes
-	cancelled  cancelled
-	found      []breaker.Finding
-	events     []breaker.Event
+	deadline   time.Duration
+	tellAt     time.Duration // freezes that are to be told again
+	leaseUntil time.Duration
+	sweepAt    time.Duration
 	term       uint32
 	seen       uint32 // the highest term that a member is in
-	first      uint64
+	failures   uint32
 	leading    bool
 	started    bool // modes
 	parentMode breaker.Mode
 	toldMode   breaker.Mode
+	freezes    orders
+	ops        []operation
+	requests   requests
+	estimator  arrival.Estimator
+	targets    []arrival.Target
+	leases     []time.Duration // scratch
+	sizes      []int32         // the same
+	exempt     []int32
+	refusals   [reasons]uint64
+	freezeTurn uint64 // sequence of the guard's own freezes
+	cancelled  cancelled
+	found      []breaker.Finding
+	events     []breaker.Event
+	first      uint64
 	since      time.Duration // its start
 	ledSince   time.Duration
-	leaseUntil time.Duration
-	sweepAt    time.Duration
 	roundAt    time.Duration
-	tellAt     time.Duration // freezes that are to be told again
-	deadline   time.Duration
 	need       time.Duration // before T, for the slowest child
-	failures   uint32
 	active     int32
 	members    int32 // agents below, people not counted
 	machines   int32 // children that heartbeat
+	link       link  // to the parent
 }
 
 func (c *CoordinatorConfig) defaults() {
@@ -308,6 +309,10 @@ func (c *Coordinator) Guard() breaker.Guard { return c.guard }
 // Detector is what it knows of failures; for displays, quarantine and release.
 func (c *Coordinator) Detector() *breaker.Detector { return c.detector }
 
+// Refused is how many answers of children to commands had this reason; of ReasonNone,
+// how many had none.
+func (c *Coordinator) Refused(why Reason) uint64 { return c.refusals[min(why, reasons-1)] }
+
 // Active is how many agents below are active, of how many members.
 func (c *Coordinator) Active() (active, members int32) { return c.active, c.members }
 
@@ -323,6 +328,18 @@ func (c *Coordinator) Deadline() time.Duration { return c.deadline }
 // Receive takes one message: of a child, or of the parent.
 func (c *Coordinator) Receive(now time.Duration, m *Message, out *Outbox) {
 	up, said := m.Flags&FlagUp != 0, len(out.Effects)
+	if up && m.Kind == Heartbeat && m.To == c.config.Node && m.Seat == c.config.Seat.ID && int(m.Child) < len(c.children) {
+		// Nearly all that comes. Where it has changed nothing that has a deadline, nothing
+		// is looked for.
+		failures, tell, lease := c.failures, c.tellAt, c.leaseUntil
+		c.heartbeat(now, m, out)
+		if now < c.deadline && m.Flags&FlagFollows != 0 && m.Term == c.term && said == len(out.Effects) && failures == c.failures && tell == c.tellAt && lease == c.leaseUntil {
+			return
+		}
+		c.run(now, out)
+		c.sign(out, said)
+		return
+	}
 	switch {
 	case m.To != c.config.Node:
 	case up && m.Seat == c.config.Seat.ID && int(m.Child) < len(c.children):
@@ -390,7 +407,7 @@ func (c *Coordinator) reported(now time.Duration, m *Message, out *Outbox) {
 func (c *Coordinator) heartbeat(now time.Duration, m *Message, out *Outbox) {
 	i := int(m.Child)
 	x := &c.children[i]
-	if !c.identify(x, i, m) {
+	if !c.identify(now, x, i, m) {
 		return
 	}
 	if m.Term > c.term && !c.Leading(now) && c.config.Seat.Holder(m.Term) == c.config.Node {
@@ -429,12 +446,15 @@ func (c *Coordinator) heartbeat(now time.Duration, m *Message, out *Outbox) {
 
 // identify says whether a heartbeat is of the member as it is now. A child that is a
 // coordinator may be another node after a takeover: its seat's later term says so.
-func (c *Coordinator) identify(x *child, i int, m *Message) bool {
+func (c *Coordinator) identify(now time.Duration, x *child, i int, m *Message) bool {
 	other, term := m.From != x.node, m.Numbers[NumberTerm]
-	if other && (c.config.Tier == quorum.TierAgent || x.known && term <= x.term) {
+	// Where every member of that seat has been replaced since, its terms begin anew: what
+	// was before is over with the promise that it gave.
+	lower := x.known && now < x.lease && term < x.term
+	if other && (c.config.Tier == quorum.TierAgent || lower || x.known && term == x.term) {
 		return false
 	}
-	if !other && x.known && (m.Epoch < x.epoch || c.config.Tier != quorum.TierAgent && term < x.term) {
+	if !other && x.known && (m.Epoch < x.epoch || c.config.Tier != quorum.TierAgent && lower) {
 		return false // a message of before its restart, or before it was replaced
 	}
 	if c.config.Tier != quorum.TierAgent {
@@ -452,10 +472,10 @@ func (c *Coordinator) identify(x *child, i int, m *Message) bool {
 // measure takes the exchange that a heartbeat completes.
 func (c *Coordinator) measure(now time.Duration, i int, m *Message, out *Outbox) {
 	x := &c.children[i]
-	_, _ = x.clock.Observe(impedance.Exchange{Sent: m.Sent, Received: m.Received, Answered: m.At, Returned: now})
 	if m.Received == x.echoed {
-		return
+		return // the same echo again: the exchange is only longer
 	}
+	_, _ = x.clock.Observe(impedance.Exchange{Sent: m.Sent, Received: m.Received, Answered: m.At, Returned: now})
 	x.echoed = m.Received
 	delay, _, known := x.clock.There(m.Sent, m.Received)
 	if !known {

@@ -152,12 +152,29 @@ type world struct {
 }
 
 // play runs a schedule and gives the first thing that was wrong.
-func (s schedule) play(t testing.TB, verbose bool) (err error) { return s.spoilt(t, verbose, nil) }
+func (s schedule) play(t testing.TB, verbose bool) (err error) {
+	w := s.world(t)
+	w.verbose = verbose
+	return w.play()
+}
 
 // spoilt runs it with something that spoils each node after each of its events.
-func (s schedule) spoilt(t testing.TB, verbose bool, spoil func(n *network, m *machine)) (err error) {
+func (s schedule) spoilt(t testing.TB, spoil func(n *network, m *machine)) (err error) {
+	w := s.world(t)
+	w.spoil = spoil
+	return w.play()
+}
+
+func (w *world) play() error {
+	w.begin()
+	w.at(last, w.mend)
+	w.run(last)
+	return w.settle()
+}
+
+// world makes what the schedule runs in.
+func (s schedule) world(t testing.TB) *world {
 	w := &world{network: newNetwork(t, s.seed), s: s, slow: map[uint32]time.Duration{}, says: map[uint32]Outcome{}, root: 1, agents: int32(s.size)}
-	w.verbose, w.spoil = verbose, spoil
 	w.service = func(node uint32) time.Duration {
 		if d, ok := w.slow[node]; ok {
 			return d
@@ -170,29 +187,28 @@ func (s schedule) spoilt(t testing.TB, verbose bool, spoil func(n *network, m *m
 		}
 		return Outcome{State: mesh.Ready, Value: 77}
 	}
-	switch s.shape {
-	case "tree":
+	if s.shape == "tree" {
 		w.agents = tree(w.network, s.size)
-	default:
+	} else {
 		cell(w.network, s.size, nil)
 	}
 	if s.seed%4 == 0 {
 		w.wire = newWire(w.network)
 	}
+	return w
+}
+
+// begin starts every node at a moment of its own, and plans the steps.
+func (w *world) begin() {
 	for _, m := range w.nodes {
 		w.at(time.Duration(w.random.Int64N(int64(2*time.Second))), func() { w.start(m) })
 	}
-	for _, x := range s.steps {
+	for _, x := range w.s.steps {
 		w.at(x.at, func() { w.do(x) })
-	}
-	for _, x := range s.steps {
 		if x.verb == "set" { // until it is measured, nobody can know
 			w.drifted = 4 * setBy * time.Millisecond
 		}
 	}
-	w.at(last, w.mend)
-	w.run(last)
-	return w.settle()
 }
 
 // mend ends all faults.

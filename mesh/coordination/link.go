@@ -35,7 +35,6 @@ const maxTerm = 1<<32 - 2
 // brings everybody there.
 type link struct {
 	seat       *Seat
-	clock      impedance.Clock
 	leaveAt    time.Duration // when the term is given up
 	owes       time.Duration // the end of the last promise in this term
 	quietUntil time.Duration // no promise before: one in another term may be out
@@ -55,6 +54,7 @@ type link struct {
 	asks       uint32 // the node that the next heartbeat goes to
 	following  bool
 	tries      uint8
+	clock      impedance.Clock
 }
 
 func newLink(now time.Duration, p Place, t *Timing, random *rand.Rand) link {

@@ -102,7 +102,7 @@ func TestMutants(t *testing.T) {
 				if i == 0 {
 					i = mutant.at
 				}
-				err := example("cell", i).spoilt(t, false, mutant.spoil)
+				err := example("cell", i).spoilt(t, mutant.spoil)
 				var v *Violation
 				if errors.As(err, &v) && v.Rule == mutant.rule {
 					t.Logf("schedule %d: %v", i, v)

@@ -31,8 +31,9 @@ type network struct {
 	dropped  int
 	stands   func(n *network, node uint32, e Effect)
 	verbose  bool
-	wire     *wire                        // nil: messages go as they are
-	spoil    func(n *network, m *machine) // after each event of a node; nil: nothing
+	wire     *wire                          // nil: messages go as they are
+	tamper   func(m *machine, msg *Message) // with what it sends; nil: nothing
+	spoil    func(n *network, m *machine)   // after each event of a node; nil: nothing
 }
 
 // faults of the network as they are now.
@@ -258,14 +259,24 @@ func (n *network) note(m *machine, e Effect) {
 // send puts a message on its way, or not, or twice.
 func (n *network) send(m *machine, msg *Message) {
 	n.sent++
+	if int(msg.To) >= len(n.nodes) { // somebody lied about who he is
+		n.dropped++
+		return
+	}
 	if msg.To == m.id {
 		c := *msg
 		n.push(event{at: n.now, node: m.id, message: &c})
 		return
 	}
 	e := event{node: msg.To, message: new(Message)}
-	if *e.message = *msg; n.wire != nil {
-		e.message, e.data = nil, n.wire.seal(n, m, msg)
+	if *e.message = *msg; n.tamper != nil {
+		n.tamper(m, e.message)
+	}
+	if n.wire != nil {
+		if e.message, e.data = nil, n.wire.seal(n, m, e.message); e.data == nil {
+			n.dropped++
+			return
+		}
 	}
 	for copies := 1; copies > 0; copies-- {
 		if n.random.Float64() < n.faults.loss || n.apart(m.id, msg.To) {
@@ -323,7 +334,7 @@ func (n *network) coordinate(seat uint32, ahead time.Duration, task func(at time
 
 // check asks for every invariant.
 func (n *network) check(members int32) error {
-	for _, err := range []error{ActsOnce(n.trail), NotBeforeT(n.trail), Majority(n.trail, members), FrozenStill(n.trail), OneLeader(n.trail),
+	for _, err := range []error{ActsOnce(n.trail), NotBeforeT(n.trail), Majority(n.trail, members), FrozenStill(n.trail), OneLeader(n.trail), TermsRise(n.trail),
 		Confirmed(n.trail, func(c uint64) bool { return n.confirms[c] })} {
 		if err != nil {
 			return err

@@ -152,7 +152,7 @@ func (op *operation) open(command uint64) {
 }
 
 // begin starts a phase: who is in it, who can be asked, and when.
-func (c *Coordinator) begin(now time.Duration, op *operation, phase uint8, tier quorum.Tier, classes uint8) {
+func (c *Coordinator) begin(now time.Duration, op *operation, phase uint8, tier quorum.Tier, classes uint8, out *Outbox) {
 	op.phase = phase
 	k := &op.collectors[phase]
 	*k = collector{tier: tier, classes: classes, used: true, room: k.room}
@@ -160,7 +160,7 @@ func (c *Coordinator) begin(now time.Duration, op *operation, phase uint8, tier 
 		k.room = &room{}
 	}
 	c.enroll(op, k)
-	c.plan(now, op, k)
+	c.plan(now, op, k, out)
 	op.next = now
 }
 
@@ -190,7 +190,7 @@ func (c *Coordinator) enroll(op *operation, k *collector) {
 }
 
 // plan says when to send to whom, each copy with its own receiver's lead.
-func (c *Coordinator) plan(now time.Duration, op *operation, k *collector) {
+func (c *Coordinator) plan(now time.Duration, op *operation, k *collector, out *Outbox) {
 	o := breaker.Operation{Kind: breaker.Cascade, Priority: op.priority, Size: 1, Members: c.members, Operator: true, Approved: true}
 	targets := c.targets[:0]
 	// T here may be later than T there by what the clocks may be wrong.
@@ -214,7 +214,7 @@ func (c *Coordinator) plan(now time.Duration, op *operation, k *collector) {
 			if s := targets[i].Standing; s != arrival.NotRoutable {
 				c.start(op, int(targets[i].Index), now, 0)
 			} else {
-				c.absent(op, k, int(targets[i].Index))
+				c.skip(op, k, &arrival.Entry{Index: targets[i].Index, Reason: arrival.NotRoutableTarget}, out)
 			}
 		}
 		return
@@ -235,7 +235,7 @@ func (c *Coordinator) plan(now time.Duration, op *operation, k *collector) {
 			// Too late for the margin, not for T; or for the slowest below it, not for all.
 			c.start(op, int(e.Index), now, micros(e.Lead))
 		case e.Status == arrival.Skip:
-			c.absent(op, k, int(e.Index))
+			c.skip(op, k, e, out)
 		}
 	}
 }
@@ -277,6 +277,13 @@ func (c *Coordinator) ways(i int) (arrival.Standing, time.Duration) {
 func (c *Coordinator) start(op *operation, i int, at time.Duration, lead uint32) {
 	l := &op.legs[i]
 	l.due, l.lead, l.kind, l.tries, l.done, l.heard, l.sent = at, lead, Coordinate, 0, false, false, 0
+}
+
+// skip leaves a child out, and says why.
+func (c *Coordinator) skip(op *operation, k *collector, entry *arrival.Entry, out *Outbox) {
+	c.absent(op, k, int(entry.Index))
+	e := out.say(Skipped)
+	e.Command, e.Phase, e.Reporter, e.Skip, e.Advice, e.At = op.command, op.phase, entry.Index, entry.Reason, entry.Lead, entry.Available
 }
 
 // absent notes that a child is not asked. It stays a member.
@@ -361,6 +368,9 @@ func (c *Coordinator) copy(now time.Duration, op *operation, i int, out *Outbox)
 	l.asked = true
 	k := &op.collectors[l.phase]
 	m.Flags, m.Tier, m.Classes, m.Value = op.flags, k.tier, k.classes, op.requires
+	if op.target == 0 && c.config.Tier == quorum.TierAgent { // nothing to act on at a moment
+		m.Flags, m.Target = m.Flags|FlagIdle, op.until
+	}
 	window := uint32(max(op.until-now, 0) / time.Millisecond)
 	m.Numbers = [6]uint32{op.margin, op.weight, window, op.bound, uint32(op.priority) | uint32(op.verb)<<8, uint32(c.Mode())}
 }
@@ -375,6 +385,7 @@ func (c *Coordinator) acknowledged(now time.Duration, m *Message, out *Outbox) {
 	if m.Command == 0 || m.Phase >= maxPhases || !op.collectors[m.Phase].used {
 		return
 	}
+	c.refusals[min(m.Reason, reasons-1)]++
 	i := int(m.Child)
 	l := &op.legs[i]
 	if m.Of != Coordinate {

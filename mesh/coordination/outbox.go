@@ -3,6 +3,7 @@ package coordination
 import (
 	"time"
 
+	"dancer/mesh/arrival"
 	"dancer/mesh/breaker"
 	"dancer/mesh/conflict"
 	"dancer/mesh/quorum"
@@ -38,6 +39,7 @@ const (
 	Conflicting                           // Conflict: what was reported; Reporter is the child
 	Answered                              // Reporter answered the request Command; Value is the digest of its answer
 	Unanswered                            // nobody answered the request Command in time
+	Skipped                               // Reporter gets no copy of Command: Skip says why, Advice how long it needs, At how long there was
 	CircuitHeard                          // the parent tells what its breaker for this coordinator did
 )
 
@@ -46,6 +48,7 @@ type Effect struct {
 	Kind     EffectKind
 	Leading  bool
 	Reason   Reason
+	Skip     arrival.Reason
 	Phase    uint8
 	Mode     breaker.Mode
 	Term     uint32
@@ -58,7 +61,7 @@ type Effect struct {
 	Late     time.Duration
 	Bound    time.Duration // Act: by how much the corrected clocks, from the root down, can be wrong
 	Verdict  quorum.Verdict
-	Advice   time.Duration // Failed: window of another attempt
+	Advice   time.Duration // Failed: window of another attempt; Skipped: the lead that is needed
 	Breaker  breaker.Event
 	Finding  breaker.Finding
 	Conflict conflict.Report // Conflicting

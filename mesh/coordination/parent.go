@@ -107,7 +107,7 @@ func (c *Coordinator) passOn(now time.Duration, m *Message, out *Outbox) {
 		c.reply(now, m, mesh.Transit, ReasonNoClock, out)
 		return
 	}
-	c.begin(now, op, m.Phase, m.Tier, m.Classes)
+	c.begin(now, op, m.Phase, m.Tier, m.Classes, out)
 }
 
 // accept makes an operation of a command that is new here.

@@ -209,9 +209,9 @@ func (b *beat) answer(n *Node[word]) {
 }
 
 // Warm implements Warmer.
-func (b *beat) Warm(nodes []int32) {
-	for _, n := range nodes {
-		b.touched ^= b.nodes[n].next
+func (b *beat) Warm(batch []Coming) {
+	for _, n := range batch {
+		b.touched ^= b.nodes[n.Node].next
 	}
 }
 

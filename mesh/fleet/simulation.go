@@ -41,8 +41,12 @@ type Liar[M any] interface {
 // no order, some perhaps not at all: to read a little of each one's state, so that
 // it comes from memory at once for all.
 type Warmer interface {
-	Warm(nodes []int32)
+	Warm(batch []Coming)
 }
+
+// Coming is a call that is near: which node it is about, and whose message it is;
+// NoNode, and something else where it is not a message.
+type Coming struct{ Node, From int32 }
 
 // Note is something that a protocol tells the observer. It changes nothing in the
 // run. What the notes mean is between the two; Recorder knows those of Kind.
@@ -120,7 +124,7 @@ type Simulation[M any] struct {
 	protocol Protocol[M]
 	liar     Liar[M] // nil: nobody lies
 	warmer   Warmer  // nil: none
-	batch    []int32
+	batch    []Coming
 	touched  int64
 
 	agentsDown int32
@@ -227,12 +231,12 @@ func (s *Simulation[M]) warm() {
 	for i := range s.queue.current {
 		e := &s.queue.current[i]
 		if e.kind != eventFault {
-			s.batch = append(s.batch, e.to)
+			s.batch = append(s.batch, Coming{e.to, e.from})
 		}
 	}
 	var touched int64
-	for _, n := range s.batch {
-		touched ^= s.nodes[n].wake
+	for i := range s.batch {
+		touched ^= s.nodes[s.batch[i].Node].wake
 	}
 	s.touched = touched // or the compiler leaves the reads out
 	if s.warmer != nil {
@@ -267,6 +271,9 @@ func (s *Simulation[M]) Counters() Counters {
 
 // Up says whether a node has not crashed.
 func (s *Simulation[M]) Up(n int32) bool { return s.nodes[n].dead == 0 }
+
+// Life counts how often a node has crashed.
+func (s *Simulation[M]) Life(n int32) uint16 { return s.nodes[n].life }
 
 // AgentsUp is how many agents have not crashed.
 func (s *Simulation[M]) AgentsUp() int32 { return s.topology.Agents() - s.agentsDown }

@@ -99,6 +99,7 @@ func prepare(o *Options) (*run.Fleet, error) {
 		}
 		o.Config.Faults = append(o.Config.Faults, fleet.RandomFaults(o.Seed, t, o.For, o.Random)...)
 	}
+	largePages(o.Agents)
 	return run.New(o.Config)
 }
 

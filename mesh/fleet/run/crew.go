@@ -267,7 +267,11 @@ func (w *crew) Handle(n *fleet.Node[coordination.Message], from int32, m *coordi
 	w.source.node = i
 	w.arrived(n, from, m)
 	if p := w.post(i); p != nil {
-		p.Receive(n.Now(), m, &w.out)
+		if p.Agent == nil && len(p.seats) == 1 && m.Flags&coordination.FlagUp != 0 && m.Seat == uint32(i)+1 {
+			p.Coordinators[0].Receive(n.Now(), m, &w.out) // there is nobody else whom it could be for
+		} else {
+			p.Receive(n.Now(), m, &w.out)
+		}
 	} else {
 		w.agents[i-w.topology.Agent(0)].Receive(n.Now(), m, &w.out)
 	}
@@ -287,13 +291,26 @@ func (w *crew) Done(n *fleet.Node[coordination.Message], token uint32) {
 	w.drain(n)
 }
 
-// Warm implements fleet.Warmer.
-func (w *crew) Warm(nodes []int32) {
+// Warm implements fleet.Warmer. It goes over the batch again for each step of the way
+// to what is needed, so that no read waits for another one.
+func (w *crew) Warm(batch []fleet.Coming) {
 	first := w.topology.Agent(0)
 	var touched time.Duration
-	for _, n := range nodes {
-		if n >= first {
-			touched ^= w.agents[n-first].Deadline()
+	for i := range batch {
+		b := &batch[i]
+		touched ^= time.Duration(w.tags[b.Node].drawn)
+		if b.Node >= first {
+			touched ^= w.agents[b.Node-first].Touch()
+		} else {
+			touched ^= time.Duration(len(w.above[b.Node].seats))
+		}
+	}
+	for depth := range 2 {
+		for i := range batch {
+			if b := &batch[i]; b.Node < first && len(w.above[b.Node].Coordinators) > 0 {
+				children, _ := w.topology.Children(b.Node)
+				touched ^= w.above[b.Node].Coordinators[0].Touch(int(b.From-children), depth)
+			}
 		}
 	}
 	w.touched = touched // or the compiler leaves the reads out

@@ -72,9 +72,9 @@ func (w *crew) predict(from int32, m *coordination.Message) uint32 {
 
 // arrived notes what is told of a message that comes.
 func (w *crew) arrived(n *fleet.Node[coordination.Message], from int32, m *coordination.Message) {
-	t := &w.tags[n.Number()]
 	switch {
 	case m.Kind == coordination.Coordinate && m.Tier == quorum.TierAgent:
+		t := &w.tags[n.Number()]
 		if number := w.operation(m.Command); number >= 0 {
 			if at := uint32(number)<<4 + uint32(m.Phase) + 1; at > t.reached {
 				t.reached = at
@@ -87,7 +87,7 @@ func (w *crew) arrived(n *fleet.Node[coordination.Message], from int32, m *coord
 			n.Note(fleet.Note{Kind: fleet.Answered, Operation: number, Value: int32(m.State)})
 		}
 	}
-	if m.Kind == coordination.Heartbeat && m.Flags&coordination.FlagUp != 0 && m.Seat > 0 && n.Number() < w.topology.Agent(0) {
+	if m.Kind == coordination.Heartbeat && m.Flags&coordination.FlagUp != 0 && m.Seat > 0 && int32(m.Seat)-1 < w.topology.Cluster(0) {
 		w.heard(n, m)
 	}
 }
