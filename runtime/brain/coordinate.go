@@ -464,6 +464,11 @@ func (p *page) Coordinate(ctx context.Context, command web.CellCommand) (web.Cel
 	if o, err := parseOrder(command.Text); err != nil || o.about != "" {
 		return web.CellReceipt{}, cellProblem(fmt.Sprintf("command the cell: text is %q", clipped(command.Text)), "write name=number of signals that are from: cell")
 	}
+	if need, err := c.need(ctx); err != nil {
+		return web.CellReceipt{}, fmt.Errorf("command the cell: %w", err)
+	} else if command.In <= need {
+		return web.CellReceipt{}, cellProblem(fmt.Sprintf("command the cell: T in %s is too soon for its slowest robot and a decision", command.In), fmt.Sprintf("give in: %s or more", (need+50*time.Millisecond).Round(10*time.Millisecond)))
+	}
 	priority := uint8(breaker.PriorityUrgent)
 	if command.Critical {
 		priority = breaker.PriorityCritical
@@ -481,6 +486,15 @@ func (p *page) Coordinate(ctx context.Context, command web.CellCommand) (web.Cel
 	}
 	p.b.log.Info("a command was given to the cell", "by", command.By, "command", hexadecimal(given.Command), "text", command.Text)
 	return web.CellReceipt{Command: hexadecimal(given.Command), At: time.Unix(0, int64(given.At)).UTC()}, nil
+}
+
+// need is how long before T the cell must have a command: what the slowest member
+// needs, and the time for a decision that can still be called back.
+func (c *coordinated) need(ctx context.Context) (need time.Duration, err error) {
+	err = c.host.Do(ctx, func(_ time.Duration, node *coordination.Node, _ *coordination.Outbox) {
+		need = node.Coordinators[0].Need() + quorum.DefaultCancelLead
+	})
+	return need, err
 }
 
 func (c *coordinated) whoLeads() string {
