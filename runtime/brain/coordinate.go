@@ -24,6 +24,7 @@ import (
 	"dancer/mesh/impedance"
 	"dancer/mesh/packet"
 	"dancer/mesh/quorum"
+	"dancer/runtime/console"
 	"dancer/runtime/host"
 	"dancer/runtime/link"
 	"dancer/runtime/web"
@@ -55,6 +56,7 @@ type coordinated struct {
 	acts    atomic.Uint64
 	dropped atomic.Uint64 // answers that found no place
 	status  atomic.Pointer[host.Status]
+	console *console.Console // an operator's desk, while this robot leads
 }
 
 // answer is what comes of a command.
@@ -96,6 +98,9 @@ func (b *brain) newCoordinated() (*coordinated, error) {
 	if bound == "localhost" {
 		bound = "127.0.0.1"
 	}
+	if c.console, err = c.newConsole(); err != nil {
+		return nil, err
+	}
 	self, _ := c.book.Node(b.robot.Name) // robot.yaml was checked for it
 	c.host, err = host.New(host.Options{
 		Book: c.book, Self: self, Cell: b.robot.Cell, Handler: c, Memory: seatMemory{b}, Secret: b.opened.gossipKey,
@@ -133,6 +138,7 @@ func (c *coordinated) run(ctx context.Context) error {
 	parts.Go(func() { c.reply(ctx) })
 	parts.Go(func() { c.look(ctx) })
 	parts.Go(func() { c.given.run(ctx) })
+	parts.Go(func() { c.runConsole(ctx) })
 	c.b.log.Info("coordination", "address", c.host.Addr(), "members", c.book.Len())
 	err := c.host.Run(ctx)
 	cancel()
@@ -399,6 +405,7 @@ func hexadecimal(command uint64) string { return strconv.FormatUint(command, 16)
 
 // Told tells what else the core says.
 func (c *coordinated) Told(e coordination.Effect) {
+	c.console.Tell(e)
 	t := cellEvent{Command: hexadecimal(e.Command)}
 	switch e.Kind {
 	case coordination.Dropped:
