@@ -193,6 +193,18 @@ func (h *Holds) Cancel(id ID) bool {
 	return true
 }
 
+// Release frees the place of a command that was called back and that its owner knows
+// in another way: a copy would be taken for a new command. It reports whether there
+// was one.
+func (h *Holds) Release(id ID) bool {
+	hold := h.find(id)
+	if hold == nil || hold.Stage != Cancelled {
+		return false
+	}
+	*hold = Hold{}
+	return true
+}
+
 // Freeze ends every command that waits, and refuses what comes, until Thaw.
 func (h *Holds) Freeze() {
 	h.frozen = true

@@ -114,6 +114,12 @@ func (a *Agent) admit(now time.Duration, m *Message) (corrected time.Duration, w
 }
 
 func (a *Agent) keep(corrected time.Duration, m *Message) Reason {
+	if w := &a.works[a.free(corrected)]; w.over() {
+		// A copy of it is told by when it was sent: its coordinator sends none later.
+		a.holds.Release(a.hold(w))
+		a.link.first = max(a.link.first, w.sent)
+		*w = work{}
+	}
 	answer, _ := a.holds.Receive(corrected, holdID(m.Command), m.Target)
 	switch answer {
 	case arrival.Accepted:
@@ -130,17 +136,28 @@ func (a *Agent) keep(corrected time.Duration, m *Message) Reason {
 	return ReasonBusy
 }
 
-// free is a place for another command: an empty one, or that of a command whose T is
-// long past. What is being served keeps its place.
+// over says whether a single request has been answered. It is kept as long as there is
+// room for others, because the answer may be lost.
+func (w *work) over() bool {
+	return w.command != 0 && w.idle && w.processed && w.phase == phaseRequest
+}
+
+// free is a place for another command: an empty one, that of a command whose T is
+// long past, or that of the oldest request that was answered. What is being served
+// keeps its place.
 func (a *Agent) free(corrected time.Duration) int {
+	oldest := -1
 	for i := range a.works {
 		w := &a.works[i]
 		over := corrected-w.target > a.config.Timing.Limits.Late
 		if w.command == 0 || over && (a.waiting == 0 || int(a.queue[0]) != i) {
 			return i
 		}
+		if w.over() && (oldest < 0 || w.sent < a.works[oldest].sent) {
+			oldest = i
+		}
 	}
-	return -1
+	return oldest
 }
 
 // take puts a command into the queue.

@@ -80,7 +80,7 @@ func (r Reason) String() string {
 	return "invalid"
 }
 
-// Message is one message of the protocol, 104 bytes without a pointer. Nodes, seats
+// Message is one message of the protocol, 112 bytes without a pointer. Nodes, seats
 // and children are dense indices; names belong to the edge (ToPacket, FromPacket).
 // Times are readings of the sender's clock unless said. What Numbers, Command and
 // Value mean depends on the kind: see the constants below.
@@ -150,6 +150,10 @@ const (
 	NumberConflict = 3 // conflict.Type and, above 8 bits, the depth of a divergence
 	NumberAffected = 4 // agents that rely on it, as far as the agent knows
 )
+
+// phaseRequest is the phase of a single request, of which a copy is sent again at most
+// where that does no harm (Request.Idempotent).
+const phaseRequest = maxPhases
 
 const (
 	maxPriority      = 3

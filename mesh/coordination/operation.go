@@ -61,6 +61,7 @@ type operation struct {
 	target     time.Duration // T by this node's clock; 0 none
 	until      time.Duration // what comes after is of no use
 	next       time.Duration // when advance has something to do
+	sendAt     time.Duration // before that no leg is due
 	reportAt   time.Duration // when changed counts go up
 	parentSent time.Duration // echo
 	parentCame time.Duration
@@ -145,7 +146,7 @@ func (op *operation) open(command uint64) {
 		legs[i].due = never
 	}
 	rooms := op.collectors
-	*op = operation{command: command, legs: legs, schedule: op.schedule, home: op.home, next: never, reportAt: never, answerer: -1}
+	*op = operation{command: command, legs: legs, schedule: op.schedule, home: op.home, next: never, sendAt: never, reportAt: never, answerer: -1}
 	for i := range rooms {
 		op.collectors[i].room = rooms[i].room
 	}
@@ -277,6 +278,7 @@ func (c *Coordinator) ways(i int) (arrival.Standing, time.Duration) {
 func (c *Coordinator) start(op *operation, i int, at time.Duration, lead uint32) {
 	l := &op.legs[i]
 	l.due, l.lead, l.kind, l.tries, l.done, l.heard, l.sent = at, lead, Coordinate, 0, false, false, 0
+	op.sendAt = min(op.sendAt, at)
 }
 
 // skip leaves a child out, and says why.
@@ -309,7 +311,7 @@ func (c *Coordinator) advance(now time.Duration, op *operation, out *Outbox) {
 		c.close(now, op, out)
 	}
 	if op.over || now > op.until {
-		if c.quiet(op) && now > op.until+c.config.Timing.Limits.Late && (op.cascade == nil || op.cascade.ended()) {
+		if now > op.until+c.config.Timing.Limits.Late && (op.cascade == nil || op.cascade.ended()) && c.quiet(op) {
 			op.command, op.cascade = 0, nil
 			return
 		}
@@ -331,11 +333,16 @@ func (c *Coordinator) quiet(op *operation) bool {
 
 // send gives out the copies that are due, and asks again for answers that are.
 func (c *Coordinator) send(now time.Duration, op *operation, out *Outbox) {
+	if now < op.sendAt {
+		op.next = min(op.next, op.sendAt)
+		return
+	}
 	leading := c.Leading(now)
+	op.sendAt = never
 	for i := range op.legs {
 		l := &op.legs[i]
 		if l.due > now {
-			op.next = min(op.next, l.due)
+			op.sendAt = min(op.sendAt, l.due)
 			continue
 		}
 		if l.kind == Coordinate && (op.over || !leading || now > op.until) || l.kind == Confirm && !leading || l.tries >= c.config.Timing.Tries {
@@ -349,8 +356,9 @@ func (c *Coordinator) send(now time.Duration, op *operation, out *Outbox) {
 		}
 		l.tries++
 		l.due = now + spread(wait, c.config.Random)
-		op.next = min(op.next, l.due)
+		op.sendAt = min(op.sendAt, l.due)
 	}
+	op.next = min(op.next, op.sendAt)
 }
 
 // copy makes one message of a command.
@@ -553,5 +561,5 @@ func (c *Coordinator) callBack(now time.Duration, op *operation) {
 			l.kind, l.tries, l.due = Cancel, 0, now
 		}
 	}
-	op.next = now
+	op.next, op.sendAt = now, now
 }

@@ -38,7 +38,7 @@ const (
 	Found                                 // Finding: a failure that was detected
 	Conflicting                           // Conflict: what was reported; Reporter is the child
 	Answered                              // Reporter answered the request Command; Value is the digest of its answer
-	Unanswered                            // nobody answered the request Command in time
+	Unanswered                            // nobody answered the request Command in time, or Reporter would not take it: Reason
 	Skipped                               // Reporter gets no copy of Command: Skip says why, Advice how long it needs, At how long there was
 	CircuitHeard                          // the parent tells what its breaker for this coordinator did
 )

@@ -170,7 +170,7 @@ func (c *Coordinator) confirm(now time.Duration, op *operation) {
 			l.kind, l.tries, l.due = Confirm, 0, now
 		}
 	}
-	op.next = now
+	op.next, op.sendAt = now, now
 }
 
 // passCancel calls a command back below.

@@ -35,6 +35,7 @@ type request struct {
 	verb     uint8
 	classes  uint8
 	alone    bool // nobody but first is asked
+	refused  bool // by one of two
 }
 
 // requests are the single requests of a lead.
@@ -143,7 +144,7 @@ func (c *Coordinator) best(requires uint64, classes uint8, but int32) int32 {
 func (c *Coordinator) ask(now time.Duration, q *request, child int32, out *Outbox) {
 	m := out.next()
 	c.head(now, m, Coordinate, int(child))
-	m.Command, m.Flags, m.Tier, m.Value, m.Target = q.command, FlagIdle, quorum.TierAgent, q.requires, q.until
+	m.Command, m.Flags, m.Tier, m.Value, m.Target, m.Phase = q.command, FlagIdle, quorum.TierAgent, q.requires, q.until, phaseRequest
 	window := uint32((q.until - now) / time.Millisecond)
 	m.Numbers = [6]uint32{0, q.weight, window, 0, uint32(q.priority) | uint32(q.verb)<<8, uint32(c.Mode())}
 }
@@ -160,7 +161,7 @@ func (r *requests) tick(now time.Duration, c *Coordinator, out *Outbox) {
 			if !q.alone {
 				other = c.best(q.requires, q.classes, q.first)
 			}
-			return other, other >= 0 && q.command != 0
+			return other, other >= 0 && q.command != 0 && q.second < 0
 		})
 		if !ok {
 			break
@@ -191,7 +192,8 @@ func (r *requests) answered(now time.Duration, m *Message, c *Coordinator, out *
 			continue
 		}
 		if m.State == mesh.Transit {
-			return // the window says when it is given up; a hedge may be under way
+			r.turnedAway(now, i, m, c, out)
+			return
 		}
 		if m.State == mesh.Conflict {
 			c.conflict(now, m, out)
@@ -206,6 +208,33 @@ func (r *requests) answered(now time.Duration, m *Message, c *Coordinator, out *
 		}
 		*q = request{}
 		return
+	}
+}
+
+// turnedAway goes on to another agent where one has not taken a request, and gives it
+// up when there is none. Whatever else an agent says in TRANSIT, it has it.
+func (r *requests) turnedAway(now time.Duration, slot int, m *Message, c *Coordinator, out *Outbox) {
+	q := &r.slots[slot]
+	switch m.Reason {
+	case ReasonBusy, ReasonNoClock, ReasonFenced, ReasonMode, ReasonFrozen:
+	default:
+		return // the window says when it is given up; a hedge may be under way
+	}
+	other := int32(-1)
+	if !q.alone {
+		other = c.best(q.requires, q.classes, int32(m.Child))
+	}
+	switch {
+	case q.second >= 0 && q.second != q.first && !q.refused:
+		q.refused = true // the other one may answer yet
+	case q.second < 0 && other >= 0 && m.Reason != ReasonFrozen:
+		q.second, q.refused = other, true
+		c.ask(now, q, other, out)
+	default:
+		e := out.say(Unanswered)
+		e.Command, e.Reporter, e.Reason = q.command, m.Child, m.Reason
+		r.hedger.Done(int32(slot))
+		*q = request{}
 	}
 }
 
