@@ -96,8 +96,8 @@ board: sim
 cell: %s
 manual: manual.yaml
 signals:
-  range: {unit: m, range: [0, 8], start: 5}
-  go: {from: cell, range: [0, 1], lasts: 2s}
+  range: {unit: m, range: [0, 8], start: 5, stale_after: 10s}
+  go: {from: cell, range: [0, 1], lasts: 2s, stale_after: 10s}
 outputs:
   drive: {range: [0, 1], safe: 0}
 lease: {expires_after: 10s}
@@ -131,6 +131,17 @@ func (c *cell) startAll() {
 	for _, i := range order {
 		c.robots[i] = c.begin(c.names[i], c.names[i], "gallery", c.key, i, c.names)
 		time.Sleep(time.Duration(c.random.Int64N(int64(100 * time.Millisecond))))
+	}
+}
+
+// prefer gives the robots the processors before whatever else this machine does: each
+// would have a machine of its own. The kernel divides between sessions first
+// (sched_autogroup), and a brain has one of its own.
+func (c *cell) prefer(robots []*cellRobot) {
+	for _, r := range robots {
+		for _, pid := range []int{r.cmd.Process.Pid, r.brain()} {
+			_ = os.WriteFile(fmt.Sprintf("/proc/%d/autogroup", pid), []byte("-20"), 0) // not on every kernel
+		}
 	}
 }
 
@@ -234,82 +245,98 @@ func (c *cell) lead(limit time.Duration, robots []*cellRobot, modes ...string) *
 	return robots[at]
 }
 
-// together gives a command one second ahead, and looks at what each robot did when, by
-// the machine's own clock.
-func (c *cell) together(lead *cellRobot, robots []*cellRobot, within time.Duration) {
+// together gives a command one second ahead, and gives how far from T each robot acted
+// by the machine's own clock, the nearest first.
+func (c *cell) together(lead *cellRobot, robots []*cellRobot) (off []time.Duration) {
 	c.Helper()
 	receipt, refused := lead.command("go=1")
 	if refused != "" {
 		c.Fatalf("%s refuses: %s", lead.name, refused)
 	}
 	acts := map[string]cellLine{}
-	act := func(r *cellRobot) bool {
-		for _, e := range r.lines() {
-			if e.What == "act" && e.Command == receipt.Command {
-				acts[r.name] = e
-				return true
-			}
-		}
-		return false
-	}
-	for end := time.Now().Add(4 * time.Second); len(acts) < len(robots) && time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+	time.Sleep(1500 * time.Millisecond) // nobody reads their files while they act
+	for end := time.Now().Add(5 * time.Second); len(acts) < len(robots) && time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
 		for _, r := range robots {
-			if _, has := acts[r.name]; !has {
-				act(r)
+			for _, e := range r.lines() {
+				if e.What == "act" && e.Command == receipt.Command {
+					acts[r.name] = e
+				}
 			}
 		}
 	}
-	ready := 0
-	for _, e := range lead.lines() {
-		if e.Command == receipt.Command && (e.What == "committed" || e.What == "degraded") {
-			ready = e.Ready
-		}
-	}
-	c.judge(lead, robots, acts, ready, within)
+	return c.judge(lead, robots, acts)
 }
 
-// judge holds acts against the true T: the lead's own clock has it exactly.
-func (c *cell) judge(lead *cellRobot, robots []*cellRobot, acts map[string]cellLine, ready int, within time.Duration) {
+// judge holds acts against the true T: the lead's own clock has it exactly. However far
+// off: what a robot says of its own uncertainty must cover it.
+func (c *cell) judge(lead *cellRobot, robots []*cellRobot, acts map[string]cellLine) (off []time.Duration) {
 	c.Helper()
 	own, ok := acts[lead.name]
 	if !ok {
+		for line := range strings.Lines(lead.stderr.String()) {
+			if strings.Contains(line, "expected READY") {
+				c.Log(line)
+			}
+		}
 		c.Fatalf("the lead has not acted; of %d robots %d have: %+v", len(robots), len(acts), lead.lines())
 	}
 	t := own.Machine - (own.Clock - own.Target)
-	worst, near := time.Duration(0), 0
+	clock, late, bound := time.Duration(0), time.Duration(0), time.Duration(0)
 	for _, r := range robots {
 		e, ok := acts[r.name]
 		if !ok {
 			c.Logf("%s has not acted: %+v", r.name, r.lines())
 			continue
 		}
-		off, allowed := time.Duration(e.Machine-t), time.Duration(e.Bound+max(e.Late, 0))+2*time.Millisecond
-		if off.Abs() > allowed {
-			c.Errorf("%s acts %s from T, its own bound is %s and it says that it was %s late", r.name, off, time.Duration(e.Bound), time.Duration(e.Late))
+		wrong := time.Duration(e.Machine - t - e.Late)
+		if wrong.Abs() > time.Duration(e.Bound)+2*time.Millisecond {
+			c.Errorf("%s is wrong by %s, and says that it is by %s at most", r.name, wrong, time.Duration(e.Bound))
 		}
-		if off.Abs() > worst.Abs() {
-			worst = off
-		}
-		if off.Abs() <= within {
-			near++
-		}
+		off = append(off, time.Duration(e.Machine-t).Abs())
+		clock, late, bound = max(clock, wrong.Abs()), max(late, time.Duration(e.Late)), max(bound, time.Duration(e.Bound))
 	}
-	c.Logf("%d of %d READY before T, %d acted, %d within %s of T, the farthest by %s", ready, len(robots), len(acts), near, within, worst)
-	if 100*near < 99*len(robots) || 100*ready < 99*len(robots) {
-		c.Errorf("%d READY and %d within %s of %d robots: 99%% are wanted", ready, near, within, len(robots))
+	slices.Sort(off)
+	c.Logf("%d of %d READY and acting; from T by true time: median %s, farthest %s; of that by their clocks at most %s (bound %s), by the processor at most %s",
+		len(off), len(robots), off[len(off)/2], off[len(off)-1], clock, bound, late)
+	return off
+}
+
+// exact gives five commands, because thirty robots share this machine's processors:
+// of the middle one 99% must be within so much of T.
+func (c *cell) exact(lead *cellRobot, robots []*cellRobot, within time.Duration) {
+	c.Helper()
+	var shares []int
+	for range 5 {
+		near := 0
+		for _, d := range c.together(lead, robots) {
+			if d <= within {
+				near++
+			}
+		}
+		c.Logf("%d of %d within %s of T", near, len(robots), within)
+		shares = append(shares, near)
+		time.Sleep(2 * time.Second)
+	}
+	slices.Sort(shares)
+	if 100*shares[2] < 99*len(robots) {
+		c.Errorf("of five commands %d of %d robots were within %s of T: 99%% of the middle one are wanted", shares, len(robots), within)
 	}
 }
 
 // TestEndToEndCell: six robots as they would be on machines of their own. The whole
 // cell of thirty is TestEndToEndCellOfThirty.
 func TestEndToEndCell(t *testing.T) {
-	c := newCell(t, 6)
+	const size = 6
+	c := newCell(t, size)
 	c.startAll()
-	c.find(10*time.Second, "finding each other", c.robots, func(s web.Coordination) bool { return s.Known == 6 })
+	c.find(10*time.Second, "finding each other", c.robots, func(s web.Coordination) bool { return s.Known == size })
 	lead := c.lead(20*time.Second, c.robots, "FULL")
+	c.prefer(c.robots)
 	// Here other tests run beside: who is late is told, and how exact it can be is
 	// for the long test.
-	c.together(lead, c.robots, 100*time.Millisecond)
+	if near := c.together(lead, c.robots); len(near) != size || near[size-1] > 100*time.Millisecond {
+		t.Errorf("%d of %d acted, %s from T", len(near), size, near)
+	}
 	if _, refused := c.robots[5].command("go=1"); !strings.Contains(refused, "does not lead") || !strings.Contains(refused, lead.name) {
 		t.Errorf("a robot that does not lead says %q", refused)
 	}
@@ -338,7 +365,7 @@ func TestEndToEndCell(t *testing.T) {
 // TestEndToEndCellOfThirty: thirty robots, and what goes wrong among them.
 func TestEndToEndCellOfThirty(t *testing.T) {
 	if os.Getenv("DANCER_SOAK") == "" {
-		t.Skip("thirty robots for four minutes take the whole machine: DANCER_SOAK=1 runs them, TestEndToEndCell six of them")
+		t.Skip("thirty robots for five minutes take the whole machine: DANCER_SOAK=1 runs them, TestEndToEndCell six of them")
 	}
 	const size = 30
 	c := newCell(t, size)
@@ -349,11 +376,13 @@ func TestEndToEndCellOfThirty(t *testing.T) {
 	t.Logf("all know all %s after the last start", took.Round(100*time.Millisecond))
 	lead := c.lead(20*time.Second, c.robots, "FULL")
 	time.Sleep(10 * time.Second) // two heartbeats more: clocks are known better with each
-	c.together(lead, c.robots, 5*time.Millisecond)
+	c.prefer(c.robots)
+	c.exact(lead, c.robots, 5*time.Millisecond)
 	c.strangers()
 	c.oneCutOff(lead)
-	rest := c.seedKilled(lead)
-	c.halves(rest)
+	next, rest := c.seedKilled(lead)
+	c.part(next, rest, 10, "DEGRADED_MODERATE")
+	c.part(next, rest, 14, "EMERGENCY")
 }
 
 // strangers are robots that do not belong here: of another cell, with another key, and
@@ -419,7 +448,7 @@ func (c *cell) oneCutOff(lead *cellRobot) {
 }
 
 // seedKilled kills the first robot, which the others joined by and which leads.
-func (c *cell) seedKilled(lead *cellRobot) (rest []*cellRobot) {
+func (c *cell) seedKilled(lead *cellRobot) (next *cellRobot, rest []*cellRobot) {
 	c.Helper()
 	seed := c.robots[0]
 	_ = seed.cmd.Process.Kill()
@@ -428,27 +457,38 @@ func (c *cell) seedKilled(lead *cellRobot) (rest []*cellRobot) {
 	if lead != seed {
 		c.Logf("%s leads and not the seed", lead.name)
 	}
-	next := c.lead(90*time.Second, rest, "FULL", "DEGRADED_LIGHT")
+	next = c.lead(90*time.Second, rest, "FULL", "DEGRADED_LIGHT")
 	time.Sleep(10 * time.Second)
-	c.together(next, rest, 5*time.Millisecond)
-	return rest
+	c.exact(next, rest, 5*time.Millisecond)
+	return next, rest
 }
 
-// halves puts 13 of the 29 on a switch of their own.
-func (c *cell) halves(rest []*cellRobot) {
+// part puts some robots, of whom none leads, on a switch of their own. Where the others
+// are a strict majority they go on; where nobody is, all are restricted.
+func (c *cell) part(lead *cellRobot, rest []*cellRobot, size int, mode string) {
 	c.Helper()
-	minority, majority := rest[:13], rest[13:]
-	for _, r := range minority {
+	others := slices.DeleteFunc(slices.Clone(rest), func(r *cellRobot) bool { return r == lead })
+	apart, stay := others[:size], append(slices.Clone(others[size:]), lead)
+	for _, r := range apart {
 		c.attach(r.machine, "two")
 	}
-	took := c.find(90*time.Second, "restricted", minority, func(s web.Coordination) bool { return s.Mode == "EMERGENCY" && !s.Leading })
-	c.Logf("the %d of the smaller half were in EMERGENCY after %s", len(minority), took.Round(100*time.Millisecond))
-	c.lead(120*time.Second, majority, "DEGRADED_SEVERE")
-	for _, r := range minority {
+	took := c.find(90*time.Second, "restricted", apart, func(s web.Coordination) bool { return s.Mode == "EMERGENCY" && !s.Following && !s.Leading })
+	c.Logf("%d cut off together were in EMERGENCY after %s", size, took.Round(100*time.Millisecond))
+	took = c.find(90*time.Second, "in "+mode, stay, func(s web.Coordination) bool { return s.Mode == mode })
+	c.Logf("the other %d were in %s %s later", len(stay), mode, took.Round(100*time.Millisecond))
+	for _, r := range apart {
 		if _, refused := r.command("go=1"); refused == "" {
-			c.Errorf("%s commands from the smaller half", r.name)
+			c.Errorf("%s commands from a minority", r.name)
 		}
-		r.cell.attach(r.machine, "one")
 	}
-	c.lead(120*time.Second, rest, "DEGRADED_SEVERE", "DEGRADED_MODERATE", "DEGRADED_LIGHT", "FULL")
+	for _, r := range stay {
+		if _, refused := r.command("go=1"); mode == "EMERGENCY" && refused == "" {
+			c.Errorf("%s commands without a majority", r.name)
+		}
+	}
+	for _, r := range apart {
+		c.attach(r.machine, "one")
+	}
+	// EMERGENCY is left at an operator's word alone: that they follow again is theirs.
+	c.lead(150*time.Second, rest, "EMERGENCY", "DEGRADED_SEVERE", "DEGRADED_MODERATE", "DEGRADED_LIGHT", "FULL")
 }

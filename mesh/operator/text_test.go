@@ -1,6 +1,7 @@
 package operator_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"flag"
 	"os"
@@ -33,9 +34,56 @@ func golden(t *testing.T, name string, got string) {
 	}
 }
 
-// TestTexts: a calm fleet and one in trouble, all commands, as a person sees them and
-// as JSON.
+// TestTexts: what a person sees of a calm fleet, of one in trouble and of every kind of
+// operation. testdata/*.json are the JSON forms of version 1, which stay readable.
 func TestTexts(t *testing.T) {
+	var text strings.Builder
+	var statuses []operator.Status
+	reread(t, "statuses.json", &statuses)
+	for i := range statuses {
+		text.WriteString(strings.Join(statuses[i].Text(nil), "\n") + "\n")
+	}
+	var operations []operator.Operation
+	reread(t, "operations.json", &operations)
+	for i := range operations {
+		o := &operations[i]
+		text.WriteString("== " + string(o.Kind) + " " + o.Scope + ": " + o.Progress() + "\n" + strings.Join(o.Report(nil), "\n") + "\n")
+	}
+	golden(t, "texts.txt", text.String())
+	columns(t, text.String())
+}
+
+// reread reads a file and holds that writing gives the same.
+func reread(t *testing.T, name string, into any) {
+	t.Helper()
+	raw, err := os.ReadFile(filepath.Join("testdata", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := json.NewDecoder(bytes.NewReader(raw))
+	d.DisallowUnknownFields()
+	if err := d.Decode(into); err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	again, err := json.MarshalIndent(into, "", "  ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden(t, name, string(again)+"\n")
+}
+
+// columns holds that a box is 80 columns wide.
+func columns(t *testing.T, text string) {
+	t.Helper()
+	for line := range strings.SplitSeq(text, "\n") {
+		if strings.HasPrefix(line, "│") && utf8.RuneCountInString(line) != 80 {
+			t.Errorf("%d columns: %s", utf8.RuneCountInString(line), line)
+		}
+	}
+}
+
+// TestTextsOfATrouble: whatever a fleet in trouble has to show fits.
+func TestTextsOfATrouble(t *testing.T) {
 	b := newBench(t, func(c *run.Config) {
 		c.Faults = []fleet.Fault{
 			{Kind: fleet.Crash, At: fleet.Place{Kind: fleet.InCluster, Index: 12}, From: 70 * time.Second, For: 10 * time.Minute},
@@ -43,45 +91,22 @@ func TestTexts(t *testing.T) {
 		}
 		c.Conflict = 100
 	})
-	var text strings.Builder
-	say := func(title string, lines []string) {
-		text.WriteString("== " + title + "\n" + strings.Join(lines, "\n") + "\n")
-	}
-	show := func(o operator.Order) {
-		op := b.finish(o)
-		say(string(o.Kind)+" "+o.Scope, op.Report(nil))
-	}
-	status := func(title string) {
-		s := b.desk.Status()
-		s.Speed = 1
-		say(title, s.Text(nil))
-	}
-	status("calm")
-	show(operator.Order{Kind: operator.Broadcast, Text: "lights out", Pattern: operator.PatternWave})
-	show(operator.Order{Kind: operator.Ask, Text: "what is your context?", Sample: 200})
-	show(operator.Order{Kind: operator.Delegate, Text: "figures", Class: "D"})
-	b.run(60 * time.Second)
-	show(operator.Order{Kind: operator.Freeze, Scope: "sector-0"})
-	show(operator.Order{Kind: operator.Broadcast, Text: "lights out"})
-	status("in trouble")
-	show(operator.Order{Kind: operator.Thaw, Scope: "sector-0"})
-	show(operator.Order{Kind: operator.Heal})
-	golden(t, "texts.txt", text.String())
-	for line := range strings.SplitSeq(text.String(), "\n") {
-		if strings.HasPrefix(line, "│") && utf8.RuneCountInString(line) != 80 {
-			t.Errorf("%d columns: %s", utf8.RuneCountInString(line), line)
+	for range 3 {
+		b.run(30 * time.Second)
+		for _, o := range []operator.Order{{Kind: operator.Broadcast, Text: "x"}, {Kind: operator.Ask, Text: "x"}, {Kind: operator.Freeze, Scope: "sector-0"}, {Kind: operator.Thaw, Scope: "sector-0"}, {Kind: operator.Heal}} {
+			o.By = "tester"
+			op, err := b.desk.Start(o)
+			for err == nil && !op.Ended() {
+				b.run(100 * time.Millisecond)
+				op, err = b.desk.Operation(op.ID)
+			}
+			if err == nil && len(op.Report(nil)) == 0 {
+				t.Errorf("%s says nothing", o.Kind)
+			}
 		}
+		s := b.desk.Status()
+		columns(t, strings.Join(s.Text(nil), "\n"))
 	}
-	raw, err := json.MarshalIndent(b.desk.Status(), "", "  ")
-	if err != nil {
-		t.Fatal(err)
-	}
-	golden(t, "status.json", string(raw)+"\n")
-	raw, err = json.MarshalIndent(b.desk.Operations(), "", "  ")
-	if err != nil {
-		t.Fatal(err)
-	}
-	golden(t, "operations.json", string(raw)+"\n")
 }
 
 // TestEmergency: what falls into EMERGENCY stays there until heal, and says so.
