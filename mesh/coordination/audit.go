@@ -130,10 +130,10 @@ func FrozenStill(trail []Entry) error {
 }
 
 // OneLeader holds when no two nodes hold one seat at once, each from when it says so
-// until it says no or starts anew. Terms never go back either.
+// until it says no or starts anew.
 func OneLeader(trail []Entry) error {
 	type holder struct{ node, start, term uint32 }
-	holds, last := map[uint32]holder{}, map[uint32]uint32{}
+	holds := map[uint32]holder{}
 	for _, e := range trail {
 		if e.Effect.Kind != LeadingChanged {
 			continue
@@ -148,10 +148,24 @@ func OneLeader(trail []Entry) error {
 		if by, held := holds[seat]; held && by.node != is.node {
 			return &Violation{"two never coordinate one seat", e, fmt.Sprintf("node %d holds seat %d in term %d", by.node, seat, by.term)}
 		}
-		if is.term < last[seat] {
-			return &Violation{"two never coordinate one seat", e, fmt.Sprintf("term %d after term %d", is.term, last[seat])}
+		holds[seat] = is
+	}
+	return nil
+}
+
+// TermsRise holds when a seat is never held in a term before one in which it was held.
+// It is for seats whose members are always the same nodes: those who stand in for a
+// coordinator do not know what it had stored of the seat above it.
+func TermsRise(trail []Entry) error {
+	last := map[uint32]uint32{}
+	for _, e := range trail {
+		if e.Effect.Kind != LeadingChanged || !e.Effect.Leading {
+			continue
 		}
-		holds[seat], last[seat] = is, is.term
+		if e.Effect.Term < last[e.Effect.Seat] {
+			return &Violation{"terms never go back", e, fmt.Sprintf("term %d after term %d", e.Effect.Term, last[e.Effect.Seat])}
+		}
+		last[e.Effect.Seat] = e.Effect.Term
 	}
 	return nil
 }

@@ -407,7 +407,7 @@ func (c *Coordinator) reported(now time.Duration, m *Message, out *Outbox) {
 func (c *Coordinator) heartbeat(now time.Duration, m *Message, out *Outbox) {
 	i := int(m.Child)
 	x := &c.children[i]
-	if !c.identify(x, i, m) {
+	if !c.identify(now, x, i, m) {
 		return
 	}
 	if m.Term > c.term && !c.Leading(now) && c.config.Seat.Holder(m.Term) == c.config.Node {
@@ -446,12 +446,15 @@ func (c *Coordinator) heartbeat(now time.Duration, m *Message, out *Outbox) {
 
 // identify says whether a heartbeat is of the member as it is now. A child that is a
 // coordinator may be another node after a takeover: its seat's later term says so.
-func (c *Coordinator) identify(x *child, i int, m *Message) bool {
+func (c *Coordinator) identify(now time.Duration, x *child, i int, m *Message) bool {
 	other, term := m.From != x.node, m.Numbers[NumberTerm]
-	if other && (c.config.Tier == quorum.TierAgent || x.known && term <= x.term) {
+	// Where every member of that seat has been replaced since, its terms begin anew: what
+	// was before is over with the promise that it gave.
+	lower := x.known && now < x.lease && term < x.term
+	if other && (c.config.Tier == quorum.TierAgent || lower || x.known && term == x.term) {
 		return false
 	}
-	if !other && x.known && (m.Epoch < x.epoch || c.config.Tier != quorum.TierAgent && term < x.term) {
+	if !other && x.known && (m.Epoch < x.epoch || c.config.Tier != quorum.TierAgent && lower) {
 		return false // a message of before its restart, or before it was replaced
 	}
 	if c.config.Tier != quorum.TierAgent {

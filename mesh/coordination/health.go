@@ -196,8 +196,9 @@ func (c *Coordinator) note(events []breaker.Event, out *Outbox) {
 	for _, e := range events {
 		out.say(BreakerChanged).Breaker = e
 		switch {
-		case e.Cause == breaker.Probe && c.config.Tier == quorum.TierAgent:
-			// The children of a lead are what its one breaker is about: it leads and
+		case e.Cause == breaker.Probe && (c.config.Tier == quorum.TierAgent || c.config.Tier == quorum.TierCluster && e.Scope == breaker.ScopeSector):
+			// The children of a lead are what its one breaker is about, and all that is
+			// below a sector's coordinator what that of its sector is about: it leads and
 			// most of them are heard, or the fault is not over.
 			healthy := c.Leading(e.At) && c.active*2 > c.members
 			c.note(c.guard.Breakers.Probed(e.At, e.Scope, e.Index, healthy, nil), out)

@@ -334,7 +334,7 @@ func (n *network) coordinate(seat uint32, ahead time.Duration, task func(at time
 
 // check asks for every invariant.
 func (n *network) check(members int32) error {
-	for _, err := range []error{ActsOnce(n.trail), NotBeforeT(n.trail), Majority(n.trail, members), FrozenStill(n.trail), OneLeader(n.trail),
+	for _, err := range []error{ActsOnce(n.trail), NotBeforeT(n.trail), Majority(n.trail, members), FrozenStill(n.trail), OneLeader(n.trail), TermsRise(n.trail),
 		Confirmed(n.trail, func(c uint64) bool { return n.confirms[c] })} {
 		if err != nil {
 			return err

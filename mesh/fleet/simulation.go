@@ -127,6 +127,9 @@ type Simulation[M any] struct {
 	batch    []Coming
 	touched  int64
 
+	own        shard       // the nodes that are simulated here
+	leaving    []parcel[M] // for those that are not; see Group
+	lookahead  int64
 	agentsDown int32
 	observer   Observer
 	queue      *queue[event]
@@ -158,23 +161,33 @@ type Setup struct {
 // New makes a run at time 0, in which no node has begun yet. ErrFleet and ErrFault
 // say what does not fit. observer may be nil.
 func New[M any](setup Setup, protocol Protocol[M], observer Observer) (*Simulation[M], error) {
-	if err := setup.Conditions.Validate(); err != nil {
+	if err := setup.validate(); err != nil {
 		return nil, err
+	}
+	s := newSimulation(setup, protocol, observer, newNodes(setup.Topology, &setup.Conditions, setup.Seed))
+	s.own = shard{{0, setup.Topology.Nodes()}}
+	return s, nil
+}
+
+func (setup *Setup) validate() error {
+	if err := setup.Conditions.Validate(); err != nil {
+		return err
 	}
 	for _, f := range setup.Faults {
 		if _, ok := setup.Topology.region(f.At); !ok || f.Kind == NoFault || f.Kind >= faultKinds || f.From < 0 || f.For < 0 || f.From > MaxDuration || f.For > MaxDuration {
-			return nil, fmt.Errorf("%w: %v: not in this fleet of %d sectors, %d clusters and %d agents",
+			return fmt.Errorf("%w: %v: not in this fleet of %d sectors, %d clusters and %d agents",
 				ErrFault, f, setup.Topology.Sectors, setup.Topology.Clusters(), setup.Topology.Agents())
 		}
 		if f.Kind == Flap && f.Every <= 0 || f.Kind == Slow && (f.Factor < 1 || f.Factor > maxSlow) {
-			return nil, fmt.Errorf("%w: %v", ErrFault, f)
+			return fmt.Errorf("%w: %v", ErrFault, f)
 		}
 	}
+	return nil
+}
+
+func newSimulation[M any](setup Setup, protocol Protocol[M], observer Observer, nodes []node) *Simulation[M] {
 	s := &Simulation[M]{
-		world: world{
-			topology: setup.Topology, conditions: setup.Conditions, seed: setup.Seed,
-			nodes: newNodes(setup.Topology, &setup.Conditions, setup.Seed),
-		},
+		world:    world{topology: setup.Topology, conditions: setup.Conditions, seed: setup.Seed, nodes: nodes},
 		protocol: protocol, observer: observer, queue: newQueue[event](), faults: setup.Faults,
 	}
 	s.liar, _ = protocol.(Liar[M])
@@ -187,13 +200,15 @@ func New[M any](setup Setup, protocol Protocol[M], observer Observer) (*Simulati
 			s.queue.put(int64(f.From+f.For), &e)
 		}
 	}
-	return s, nil
+	return s
 }
 
 // Start begins every node, in their order, at time 0.
 func (s *Simulation[M]) Start() {
 	for i := range s.nodes {
-		s.begin(int32(i))
+		if s.own.has(int32(i)) {
+			s.begin(int32(i))
+		}
 	}
 }
 
@@ -271,6 +286,9 @@ func (s *Simulation[M]) Counters() Counters {
 
 // Up says whether a node has not crashed.
 func (s *Simulation[M]) Up(n int32) bool { return s.nodes[n].dead == 0 }
+
+// Life counts how often a node has crashed.
+func (s *Simulation[M]) Life(n int32) uint16 { return s.nodes[n].life }
 
 // AgentsUp is how many agents have not crashed.
 func (s *Simulation[M]) AgentsUp() int32 { return s.topology.Agents() - s.agentsDown }
@@ -390,7 +408,7 @@ func (s *Simulation[M]) turn(number int, begins bool) {
 func (s *Simulation[M]) each(where region, call func(n int32)) {
 	for _, span := range where.ranges {
 		for n := span[0]; n < span[1]; n++ {
-			if where.has(n, s.nodes[n].class) {
+			if s.own.has(n) && where.has(n, s.nodes[n].class) {
 				call(n)
 			}
 		}
@@ -479,6 +497,10 @@ func (s *Simulation[M]) send(from, to int32, m *M) {
 	}
 	p := s.pass(from, to)
 	if p.lost {
+		return
+	}
+	if !s.own.has(to) {
+		s.post(&p, from, to, m)
 		return
 	}
 	e.took, e.m = p.delay, s.letters.put(m)

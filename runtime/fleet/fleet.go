@@ -46,6 +46,9 @@ type Options struct {
 
 // Run runs a fleet to its end, or until the context is done, and writes the report.
 func Run(ctx context.Context, o Options) error {
+	var w workers
+	defer w.stop()
+	o.Each = w.each
 	f, err := prepare(&o)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrInput, err)

@@ -91,7 +91,15 @@ type Config struct {
 	// Effects is told what every node says, for audits and displays; nil: nobody. It
 	// must not change the run.
 	Effects func(e *Told)
+	// Shares is how many parts of the fleet can go on at the same time (fleet.Group);
+	// default one, two over 100,000 agents. The result depends on it, and not on Each,
+	// which calls do for 0 to n-1, at once where it can; default one after the other.
+	Shares int
+	Each   func(n int, do func(i int))
 }
+
+// sharedOut is from how many agents on a fleet has two shares.
+const sharedOut = 100_000
 
 // Told is one effect, with what the world knows of it.
 type Told struct {
@@ -110,6 +118,15 @@ func (c *Config) defaults() {
 	set(&c.First, 30*time.Second)
 	set(&c.Every, 55*time.Second)
 	set(&c.Ahead, c.Pattern.ahead())
+	if c.Shares == 0 {
+		c.Shares = 1
+		if c.Agents > sharedOut {
+			c.Shares = 2
+		}
+	}
+	if c.Effects != nil {
+		c.Shares = 1 // it is told in the order of time
+	}
 }
 
 func (c *Config) validate() error {

@@ -28,27 +28,32 @@ const (
 	lifeCommands  = 1 << 22
 )
 
-// crew is the protocol of the engine: an Agent on every agent's node, a Coordinator
-// on every node above.
-type crew struct {
+// whole is all nodes: an Agent on every agent's, a Coordinator on every node above.
+type whole struct {
 	topology *fleet.Topology
 	config   *Config
 	timing   coordination.Timing
 	shared   *shared
-	settings *coordination.AgentConfig
-	source   source
-	random   *rand.Rand
 	seats    []coordination.Seat // by the node that holds it first; ids are that node's number and 1
 	members  [][]coordination.Child
 	agents   []coordination.Agent
 	above    []post
-	standing []post // agents that coordinate as well
-	tags     []tag  // by node
+	tags     []tag // by node
 	terms    []uint32
-	queue    *conflict.Queue
-	out      coordination.Outbox
 	running  [4]running // the newest cascades
 	cascades int32
+}
+
+// crew is the protocol of the engine for the nodes of one share of a group. What is
+// not of one of its own nodes it does not change.
+type crew struct {
+	*whole
+	settings *coordination.AgentConfig
+	source   source
+	random   *rand.Rand
+	standing []post // agents that coordinate as well
+	queue    *conflict.Queue
+	out      coordination.Outbox
 	watch    watch
 	touched  time.Duration
 	wrong    error // a configuration that this package should not have made
@@ -93,30 +98,31 @@ func (s *source) Uint64() uint64 {
 	return s.seed.Draw(purposeCore, s.node, uint64(t.drawn))
 }
 
-func newCrew(t *fleet.Topology, c *Config) (*crew, error) {
+func newWhole(t *fleet.Topology, c *Config) *whole {
 	above := t.Agent(0)
-	w := &crew{topology: t, config: c, timing: timing(&c.Conditions), shared: newShared(), queue: conflict.NewQueue(4096)}
+	w := &whole{topology: t, config: c, timing: timing(&c.Conditions), shared: newShared()}
 	w.tags = make([]tag, t.Nodes())
-	w.source = source{seed: c.Seed, tags: w.tags}
-	w.random = rand.New(&w.source)
-	settings, err := coordination.NewAgentConfig(coordination.AgentConfig{Timing: w.timing, Random: w.random})
-	if err != nil {
-		return nil, err
-	}
-	w.settings = settings
 	w.seats, w.members = make([]coordination.Seat, above), make([][]coordination.Child, above)
 	for n := range above {
 		w.seats[n] = coordination.Seat{ID: uint32(n) + 1, Line: w.line(n)}
 		w.members[n] = w.children(n)
 	}
 	w.agents, w.above, w.terms = make([]coordination.Agent, t.Agents()), make([]post, above), make([]uint32, above)
-	w.watch.init(t)
-	return w, nil
+	return w
+}
+
+func newCrew(m *whole) *crew {
+	w := &crew{whole: m, queue: conflict.NewQueue(4096)}
+	w.source = source{seed: m.config.Seed, tags: m.tags}
+	w.random = rand.New(&w.source)
+	w.settings, w.wrong = coordination.NewAgentConfig(coordination.AgentConfig{Timing: m.timing, Random: w.random})
+	w.watch.init(m.topology)
+	return w
 }
 
 // line is who may hold the seat of a node: itself, then some of those below it that
 // are machines. Long-running ones come before others.
-func (w *crew) line(n int32) []uint32 {
+func (w *whole) line(n int32) []uint32 {
 	line := []uint32{uint32(n)}
 	first, end := w.topology.Children(n)
 	if tier, _ := w.topology.Place(n); tier != quorum.TierCluster {
@@ -136,7 +142,7 @@ func (w *crew) line(n int32) []uint32 {
 }
 
 // children are the members of a node's seat.
-func (w *crew) children(n int32) []coordination.Child {
+func (w *whole) children(n int32) []coordination.Child {
 	first, end := w.topology.Children(n)
 	children := make([]coordination.Child, 0, end-first)
 	for child := first; child < end; child++ {
@@ -152,7 +158,7 @@ func (w *crew) children(n int32) []coordination.Child {
 }
 
 // below counts what is below a node.
-func (w *crew) below(n int32, b *coordination.Below) {
+func (w *whole) below(n int32, b *coordination.Below) {
 	first, end := w.topology.Children(n)
 	for child := first; child < end; child++ {
 		if child >= w.topology.Agent(0) {
@@ -194,7 +200,7 @@ func (w *crew) failed(err error) {
 
 // place is where a node stands as the member that the holder of a seat (or the agent)
 // `of` is.
-func (w *crew) place(node, of int32, life uint16, term uint32) coordination.Place {
+func (w *whole) place(node, of int32, life uint16, term uint32) coordination.Place {
 	parent := w.topology.ParentOf(of)
 	first, _ := w.topology.Children(parent)
 	return coordination.Place{Seat: &w.seats[parent], Node: uint32(node), Child: uint32(of - first), Epoch: uint32(life) + 1, Term: term, Quiet: node != of}

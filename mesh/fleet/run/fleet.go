@@ -17,8 +17,9 @@ var ErrNobody = errors.New("nobody holds the seat")
 // Fleet is a fleet under way. It is not safe for use by several goroutines.
 type Fleet struct {
 	config   Config
-	crew     *crew
-	sim      *fleet.Simulation[coordination.Message]
+	whole    *whole
+	crews    []*crew
+	sim      *fleet.Group[coordination.Message]
 	recorder *fleet.Recorder
 	setup    fleet.Setup
 	next     time.Duration // of the script
@@ -39,16 +40,33 @@ func New(config Config) (*Fleet, error) {
 	}
 	f := &Fleet{config: config, next: config.First, left: config.Cascades}
 	f.setup = fleet.Setup{Topology: topology, Conditions: config.Conditions, Faults: config.Faults, Seed: config.Seed}
-	if f.crew, err = newCrew(topology, &f.config); err != nil {
+	f.whole, f.recorder = newWhole(topology, &f.config), fleet.NewRecorder(topology)
+	f.sim, err = fleet.NewGroup(f.setup, f.config.Shares, func(int) fleet.Protocol[coordination.Message] {
+		f.crews = append(f.crews, newCrew(f.whole))
+		return f.crews[len(f.crews)-1]
+	}, f.recorder)
+	if err != nil {
 		return nil, err
 	}
-	f.recorder = fleet.NewRecorder(topology)
-	if f.sim, err = fleet.New(f.setup, f.crew, f.recorder); err != nil {
+	f.sim.Each = config.Each
+	if err := f.wrong(); err != nil {
 		return nil, err
 	}
 	f.sim.Start()
-	return f, f.crew.wrong
+	return f, f.wrong()
 }
+
+// wrong is a configuration that this package should not have made.
+func (f *Fleet) wrong() error {
+	for _, c := range f.crews {
+		if c.wrong != nil {
+			return c.wrong
+		}
+	}
+	return nil
+}
+
+func (f *Fleet) crew(node int32) *crew { return f.crews[f.sim.ShareOf(node)] }
 
 // Run goes on until a true time, and orders the cascades of the script on the way.
 func (f *Fleet) Run(until time.Duration) error {
@@ -59,7 +77,7 @@ func (f *Fleet) Run(until time.Duration) error {
 		_, _ = f.Coordinate(f.cascade) // a refusal is in the report
 	}
 	f.sim.Run(until)
-	return f.crew.wrong
+	return f.wrong()
 }
 
 // cascade is the task of the script. An operator has asked for it.
@@ -97,9 +115,9 @@ func (f *Fleet) Holder(seat int32) (c *coordination.Coordinator, node int32, err
 	if seat < 0 || seat >= f.setup.Topology.Agent(0) {
 		return nil, fleet.NoNode, fmt.Errorf("%w: %d has none", ErrNobody, seat)
 	}
-	for _, candidate := range f.crew.seats[seat].Line {
+	for _, candidate := range f.whole.seats[seat].Line {
 		n := int32(candidate)
-		p := f.crew.post(n)
+		p := f.crew(n).post(n)
 		if p == nil || !f.sim.Up(n) {
 			continue
 		}
@@ -118,7 +136,7 @@ func (f *Fleet) Orchestrator() (c *coordination.Coordinator, node int32, err err
 }
 
 // Agent gives one agent, to be looked at.
-func (f *Fleet) Agent(i int32) *coordination.Agent { return &f.crew.agents[i] }
+func (f *Fleet) Agent(i int32) *coordination.Agent { return &f.whole.agents[i] }
 
 // Up says whether a node has not crashed.
 func (f *Fleet) Up(node int32) bool { return f.sim.Up(node) }
@@ -133,9 +151,10 @@ func (f *Fleet) Do(seat int32, call func(now time.Duration, c *coordination.Coor
 		return err
 	}
 	f.sim.Act(node, func(n *fleet.Node[coordination.Message]) {
-		f.crew.source.node = node
-		call(n.Now(), c, &f.crew.out)
-		f.crew.drain(n)
+		w := f.crew(node)
+		w.source.node = node
+		call(n.Now(), c, &w.out)
+		w.drain(n)
 	})
 	return nil
 }
@@ -143,8 +162,8 @@ func (f *Fleet) Do(seat int32, call func(now time.Duration, c *coordination.Coor
 // Coordinate orders a cascade at the orchestrator; task makes it, given that node's
 // time. It is in the report, also when it is refused.
 func (f *Fleet) Coordinate(task func(now time.Duration) coordination.Task) (command uint64, err error) {
-	number := f.crew.cascades
-	f.crew.cascades++
+	number := f.whole.cascades
+	f.whole.cascades++
 	refused := f.Do(fleet.Orchestrator, func(now time.Duration, c *coordination.Coordinator, out *coordination.Outbox) {
 		t := task(now)
 		command, err = f.begin(number, now, c, t, out)
@@ -173,7 +192,7 @@ func (f *Fleet) begin(number int32, now time.Duration, c *coordination.Coordinat
 	})
 	command, _, err = c.Coordinate(now, t, out)
 	if err == nil {
-		f.crew.running[number%int32(len(f.crew.running))] = running{command: command, number: number}
+		f.whole.running[number%int32(len(f.whole.running))] = running{command: command, number: number}
 	}
 	return command, err
 }
@@ -181,7 +200,7 @@ func (f *Fleet) begin(number int32, now time.Duration, c *coordination.Coordinat
 // members are who counts: agents that are machines.
 func (f *Fleet) members() (n int32) {
 	for i := range f.setup.Topology.Agents() {
-		if f.crew.machine(f.setup.Topology.Agent(i)) {
+		if f.whole.machine(f.setup.Topology.Agent(i)) {
 			n++
 		}
 	}

@@ -10,18 +10,18 @@ import (
 	"dancer/mesh/quorum"
 )
 
-// watch is what this package remembers to tell the recorder.
+// watch is what a crew remembers to tell the recorder.
 type watch struct {
 	started bool   // the mesh has said for the first time how many are active
 	active  int32  // as last told
 	top     int32  // who held the orchestrator's seat last
-	open    []bool // by node above the agents: its seat's failure was told, and not its end
+	open    []bool // by node above the agents: its seat's failure was told here, and not its end
 }
 
 func (v *watch) init(t *fleet.Topology) { v.open = make([]bool, t.Agent(0)) }
 
 // operation of a command; -1 where it is no cascade of the orchestrator's.
-func (w *crew) operation(command uint64) int32 {
+func (w *whole) operation(command uint64) int32 {
 	for i := range w.running {
 		if r := &w.running[i]; r.command == command && command != 0 {
 			return r.number
@@ -30,7 +30,7 @@ func (w *crew) operation(command uint64) int32 {
 	return -1
 }
 
-func (w *crew) machine(n int32) bool {
+func (w *whole) machine(n int32) bool {
 	return n >= w.topology.Agent(0) && w.topology.ClassOf(n) != impedance.ClassHuman
 }
 
@@ -43,8 +43,8 @@ func (w *crew) leaves(n *fleet.Node[coordination.Message], m *coordination.Messa
 	if number < 0 {
 		return
 	}
-	r := &w.running[number%int32(len(w.running))]
-	if !r.margin && m.Numbers[coordination.NumberMargin] > 0 {
+	// Only who holds the orchestrator's seat asks the sectors, and it alone writes here.
+	if r := &w.running[number%int32(len(w.running))]; m.Seat == w.seats[fleet.Orchestrator].ID && !r.margin && m.Numbers[coordination.NumberMargin] > 0 {
 		r.margin = true
 		n.Note(fleet.Note{Kind: fleet.Margin, Operation: number, Value: int32(m.Numbers[coordination.NumberMargin])})
 	}
@@ -164,7 +164,9 @@ func (w *crew) effect(n *fleet.Node[coordination.Message], e *coordination.Effec
 	case coordination.TermChanged:
 		w.store(i, e)
 	case coordination.Stand:
-		w.failure(n, int32(e.Seat)-1)
+		if seat := int32(e.Seat) - 1; seat == fleet.Orchestrator || seat >= w.topology.Cluster(0) {
+			w.failure(n, seat) // a sector's is the orchestrator's to tell
+		}
 		w.stand(n, int32(e.Seat)-1, e.Term)
 	case coordination.Act:
 		if w.machine(i) {
@@ -213,7 +215,7 @@ func (w *crew) store(i int32, e *coordination.Effect) {
 }
 
 // part says what a child of a seat's coordinator is.
-func (w *crew) part(seat, child int32) (scope breaker.Scope, index, node int32, ok bool) {
+func (w *whole) part(seat, child int32) (scope breaker.Scope, index, node int32, ok bool) {
 	first, end := w.topology.Children(seat)
 	node = first + child
 	if child < 0 || node >= end {
@@ -280,7 +282,7 @@ func (w *crew) restored(n *fleet.Node[coordination.Message], seat int32) {
 }
 
 // scope is the note about a seat.
-func (w *crew) scope(kind fleet.NoteKind, seat int32) fleet.Note {
+func (w *whole) scope(kind fleet.NoteKind, seat int32) fleet.Note {
 	switch tier, index := w.topology.Place(seat); tier {
 	case quorum.TierSector:
 		return fleet.ScopeNote(kind, breaker.ScopeSector, index)

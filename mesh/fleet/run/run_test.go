@@ -2,6 +2,7 @@ package run
 
 import (
 	"bytes"
+	"sync"
 	"testing"
 	"time"
 
@@ -78,6 +79,44 @@ func TestSame(t *testing.T) {
 	}
 	if bytes.Equal(once, text(made(t, config(4), 200*time.Second))) {
 		t.Error("another seed gives the same report")
+	}
+}
+
+// TestShares: shares that go on at the same time give what they give one after the
+// other, and two shares a fleet that does as well as one. (Run it with -race.)
+func TestShares(t *testing.T) {
+	result := func(shares int, each func(int, func(int))) (*fleet.Report, []byte) {
+		faults, err := fleet.ParseFaults("from 60s for 60s crash coordinator 4\nfrom 60s crash lead 2\nfrom 90s for 30s partition sector 1\nfrom 100s for 40s loss all 5%\nfrom 80s for 20s slow class D 3x")
+		if err != nil {
+			t.Fatal(err)
+		}
+		f := made(t, Config{Agents: 1700, Seed: 5, Conditions: fleet.DefaultConditions(), Cascades: 6, Every: 40 * time.Second, Conflict: 20, Faults: faults, Shares: shares, Each: each}, 5*time.Minute)
+		b, err := report.JSON(f.Report())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return f.Report(), b
+	}
+	together := func(n int, do func(int)) {
+		var all sync.WaitGroup
+		for i := range n {
+			all.Go(func() { do(i) })
+		}
+		all.Wait()
+	}
+	for _, shares := range []int{2, 3} {
+		r, one := result(shares, nil)
+		if _, other := result(shares, together); !bytes.Equal(one, other) {
+			t.Errorf("%d shares at once give another report", shares)
+		}
+		if last := r.Operations[5]; last.Decision != "PROCEED" || last.Acted < last.Members*95/100 {
+			t.Errorf("%d shares: %+v", shares, last)
+		}
+		for _, i := range r.Incidents {
+			if !i.Restored {
+				t.Errorf("%d shares: %+v", shares, i)
+			}
+		}
 	}
 }
 
