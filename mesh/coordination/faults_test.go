@@ -503,7 +503,8 @@ func TestFaultsOfCells(t *testing.T) { testFaults(t, "cell", runs(300, 7000)) }
 func TestFaultsOfTrees(t *testing.T) { testFaults(t, "tree", runs(60, 3000)) }
 
 func testFaults(t *testing.T, shape string, count int) {
-	for i := range count {
+	from, _ := strconv.Atoi(os.Getenv("DANCER_FROM")) // beyond those that a soak plays
+	for i := from; i < from+count; i++ {
 		s := example(shape, i)
 		if err := s.play(t, false); err != nil {
 			small := s.shrink(t)

@@ -108,30 +108,32 @@ func (d *Desk) sample(o *operation, size int) []int32 {
 	return drawn
 }
 
-// try asks who has not been asked. A refusal by the guard that meets the first one
-// is the whole order's: nobody has been asked yet.
+// try asks who has not been asked. Where every lead refuses, the order is refused.
 func (q *question) try(d *Desk, o *operation) error {
-	under := false
+	taken, refusal := false, error(nil)
 	for i := range q.asked {
 		a := &q.asked[i]
 		if a.state != toAsk {
-			under = under || a.state == underWay
+			taken = true
 			continue
 		}
 		err := q.ask(d, o, a)
-		switch {
-		case err == nil:
-			under = true
-		case errors.Is(err, ErrBusy), errors.Is(err, ErrNotLed):
-			a.why = err.Error() // again, until the deadline
-		case !under && errors.Is(err, ErrRefused):
-			return err
-		default:
-			a.state, a.why = silent, err.Error()
-			q.changed = true
+		if err == nil {
+			taken = true
+			continue
+		}
+		a.why = err.Error()
+		if errors.Is(err, ErrRefused) || errors.Is(err, ErrInvalid) {
+			refusal = err
+		}
+		if !errors.Is(err, ErrBusy) && !errors.Is(err, ErrNotLed) && !errors.Is(err, ErrRefused) {
+			a.state, q.changed = silent, true // the others again, until the deadline
 		}
 	}
-	return nil
+	if taken {
+		return nil
+	}
+	return refusal
 }
 
 func (q *question) ask(d *Desk, o *operation, a *asked) (err error) {

@@ -15,6 +15,9 @@ import (
 // and for the decision (quorum.DefaultCancelLead).
 const slack = 300 * time.Millisecond
 
+// slowest is how slow an agent may be that T is put off for, where nobody says T.
+const slowest = 1500 * time.Millisecond
+
 // settle is how long after T who acted is still counted.
 const settle = 250 * time.Millisecond
 
@@ -68,12 +71,12 @@ func (b *broadcast) order(d *Desk, o *operation, now time.Duration, c *coordinat
 		}
 		task.Requires = 1 << bit
 	}
-	if len(task.Phases) == 0 {
+	if n := len(task.Phases); n == 0 || task.Phases[n-1].Tier != quorum.TierAgent {
 		return invalid(&o.order, "give --class of machines, A to E", "nobody of class %s is counted", o.order.Class)
 	}
-	if need := c.Need() + quorum.DefaultCancelLead; ahead <= need {
-		return invalid(&o.order, fmt.Sprintf("give --in %s or more, or leave it out", (soonest(pattern, b.tier, c.Need())).Round(10*time.Millisecond)),
-			"T in %s is too soon: the slowest agent needs its copy %s before T, and the decision is due %s before", ahead, c.Need().Round(time.Millisecond), quorum.DefaultCancelLead)
+	if ahead <= quorum.DefaultCancelLead {
+		return invalid(&o.order, fmt.Sprintf("give --in %s or more, or leave it out", soonest(pattern, b.tier, c.Need()).Round(10*time.Millisecond)),
+			"T in %s is too soon: the decision is due %s before T, and the slowest agent needs %s", ahead, quorum.DefaultCancelLead, c.Need().Round(time.Millisecond))
 	}
 	command, ruling, err := c.Coordinate(now, task, out)
 	if err != nil {
@@ -104,7 +107,8 @@ func soonest(pattern string, tier quorum.Tier, need time.Duration) time.Duration
 	case PatternPriorityFirst:
 		halves += 2 * 4
 	}
-	return min(max(time.Duration(halves)*need/2+quorum.DefaultCancelLead+slack, time.Second), MaxAhead)
+	// One of many is always slow; the quorum does not wait for it.
+	return min(max(time.Duration(halves)*min(need, slowest)/2+quorum.DefaultCancelLead+slack, time.Second), MaxAhead)
 }
 
 // phases of a pattern for a coordinator whose children are of a tier: what is above

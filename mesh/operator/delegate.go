@@ -43,7 +43,8 @@ func (t *delegation) begin(d *Desk, o *operation) error {
 }
 
 // best finds the agents with the least impedance that fit, the best first. Where a
-// capability alone is asked for, the registry's index has them.
+// capability alone is asked for, the registry's index has them. One that works with a
+// fault counts as twice as slow (impedance.Score).
 func (d *Desk) best(o *operation, requires uint64, n int) (list []int32) {
 	limit := uint16(impedance.MaxScore - 1)
 	if o.order.MaxScore > 0 {
@@ -53,12 +54,14 @@ func (d *Desk) best(o *operation, requires uint64, n int) (list []int32) {
 		for _, id := range d.view.registry.FindBest(nil, impedance.Capability(bit), n, limit) {
 			list = append(list, int32(id))
 		}
-		return list
+		if len(list) > 0 {
+			return list
+		}
 	}
 	scores := make([]uint16, 0, n+1)
 	for agent := range int32(len(d.view.states)) {
 		e, known := d.view.registry.Read(agentID(agent))
-		if !known || e.Operation != impedance.Active || e.Score > limit || !d.fits(o, agent, requires) {
+		if !known || e.Score > limit || !d.fits(o, agent, requires) {
 			continue
 		}
 		at, _ := slices.BinarySearch(scores, e.Score+1) // behind those that are as good
@@ -79,8 +82,8 @@ func (t *delegation) give(d *Desk, o *operation) (err error) {
 		if err = t.ask(d, o, agent); err == nil {
 			return nil
 		}
-		if !errors.Is(err, ErrBusy) && !errors.Is(err, ErrNotLed) && !errors.Is(err, ErrNobody) {
-			return err // what the guard refuses of one it refuses of all, or it is of no use
+		if errors.Is(err, ErrInvalid) {
+			return err
 		}
 	}
 	return err

@@ -16,7 +16,7 @@ const maxActions = 100
 // once, who is in quarantine is let out, an emergency is acknowledged. What a breaker
 // guards is still watched before it closes, and a mode rises by what it measures:
 // nothing here makes a mesh look well that is not.
-type healing struct{}
+type healing struct{ led int }
 
 func (h *healing) begin(d *Desk, o *operation) error {
 	o.Heal = &HealResult{Actions: []Action{}, Unled: []string{}}
@@ -39,7 +39,7 @@ func (h *healing) begin(d *Desk, o *operation) error {
 		}
 		h.above(d, o)
 	}
-	if o.Heal.UnledAll > 0 && len(o.Heal.Actions) == 0 {
+	if h.led == 0 {
 		return unled(o.Kind, o.Scope)
 	}
 	return nil
@@ -96,6 +96,7 @@ func (h *healing) seat(d *Desk, o *operation, seat Place) {
 		c.Tick(now, out)
 	})
 	if led {
+		h.led++
 		return
 	}
 	o.Heal.UnledAll++

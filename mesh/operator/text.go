@@ -215,7 +215,7 @@ func (s *Status) breakersRow() row {
 	for _, p := range []struct {
 		n    int
 		what string
-	}{{b.ClustersOpen, "clusters open"}, {b.ClustersHalfOpen, "clusters half open"}, {b.SectorsOpen, "sectors open"}, {b.SectorsHalfOpen, "sectors half open"}} {
+	}{{b.ClustersOpen, "of clusters open"}, {b.ClustersHalfOpen, "of clusters half open"}, {b.SectorsOpen, "of sectors open"}, {b.SectorsHalfOpen, "of sectors half open"}} {
 		if p.n > 0 {
 			parts = append(parts, number(p.n)+" "+p.what)
 		}

@@ -187,7 +187,6 @@ func (d *Desk) lookAtCluster(now time.Duration, cluster int32) {
 	if g.led {
 		return
 	}
-	g.breaker = breaker.Open
 	for agent := v.first[cluster]; agent < v.first[cluster+1]; agent++ {
 		v.set(agent, Unknown)
 	}

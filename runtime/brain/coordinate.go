@@ -24,6 +24,7 @@ import (
 	"dancer/mesh/impedance"
 	"dancer/mesh/packet"
 	"dancer/mesh/quorum"
+	"dancer/runtime/console"
 	"dancer/runtime/host"
 	"dancer/runtime/link"
 	"dancer/runtime/web"
@@ -49,12 +50,14 @@ type coordinated struct {
 	host    *host.Host
 	given   *given
 	answers chan answer
+	events  chan cellEvent // that wait
 	held    [heldOrders]heldOrder
 	next    int
 	known   atomic.Int64 // members whose address is known
 	acts    atomic.Uint64
-	dropped atomic.Uint64 // answers that found no place
+	dropped atomic.Uint64 // answers and events that found no place
 	status  atomic.Pointer[host.Status]
+	console *console.Console // an operator's desk, while this robot leads
 }
 
 // answer is what comes of a command.
@@ -80,7 +83,7 @@ func (b *brain) newCoordinated() (*coordinated, error) {
 	if b.opened.meshErr != nil {
 		return nil, b.opened.meshErr
 	}
-	c := &coordinated{b: b, given: newGiven(b), answers: make(chan answer, answersAhead)}
+	c := &coordinated{b: b, given: newGiven(b), answers: make(chan answer, answersAhead), events: make(chan cellEvent, answersAhead)}
 	var err error
 	if c.book, err = coordination.NewBook(b.robot.Cell, m.Members, impedance.ClassLocal); err != nil {
 		return nil, err
@@ -95,6 +98,9 @@ func (b *brain) newCoordinated() (*coordinated, error) {
 	}
 	if bound == "localhost" {
 		bound = "127.0.0.1"
+	}
+	if c.console, err = c.newConsole(); err != nil {
+		return nil, err
 	}
 	self, _ := c.book.Node(b.robot.Name) // robot.yaml was checked for it
 	c.host, err = host.New(host.Options{
@@ -132,7 +138,9 @@ func (c *coordinated) run(ctx context.Context) error {
 	var parts sync.WaitGroup
 	parts.Go(func() { c.reply(ctx) })
 	parts.Go(func() { c.look(ctx) })
+	parts.Go(func() { c.tellLater(ctx) })
 	parts.Go(func() { c.given.run(ctx) })
+	parts.Go(func() { c.runConsole(ctx) })
 	c.b.log.Info("coordination", "address", c.host.Addr(), "members", c.book.Len())
 	err := c.host.Run(ctx)
 	cancel()
@@ -390,8 +398,41 @@ func (c *coordinated) Act(a host.Action) {
 			e.Why = err.Error()
 		}
 		*o = heldOrder{}
-		c.b.tell(kindCell, e)
+		c.later(e)
 		return
+	}
+}
+
+// later tells an event when the acting is over: at T a whole cell acts, and on a
+// machine that several robots share nobody's words are to go before another's act.
+func (c *coordinated) later(e cellEvent) {
+	select {
+	case c.events <- e:
+	default:
+		c.dropped.Add(1)
+	}
+}
+
+// afterActs is how long what is told of an act waits.
+const afterActs = 50 * time.Millisecond
+
+// tellLater tells what later was given, until the context ends.
+func (c *coordinated) tellLater(ctx context.Context) {
+	wait := time.NewTimer(afterActs)
+	defer wait.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case e := <-c.events:
+			wait.Reset(afterActs)
+			select {
+			case <-ctx.Done():
+			case <-wait.C:
+			}
+			c.b.tell(kindCell, e)
+			c.b.stateChanged()
+		}
 	}
 }
 
@@ -399,6 +440,7 @@ func hexadecimal(command uint64) string { return strconv.FormatUint(command, 16)
 
 // Told tells what else the core says.
 func (c *coordinated) Told(e coordination.Effect) {
+	c.console.Tell(e)
 	t := cellEvent{Command: hexadecimal(e.Command)}
 	switch e.Kind {
 	case coordination.Dropped:
@@ -464,6 +506,11 @@ func (p *page) Coordinate(ctx context.Context, command web.CellCommand) (web.Cel
 	if o, err := parseOrder(command.Text); err != nil || o.about != "" {
 		return web.CellReceipt{}, cellProblem(fmt.Sprintf("command the cell: text is %q", clipped(command.Text)), "write name=number of signals that are from: cell")
 	}
+	if need, err := c.need(ctx); err != nil {
+		return web.CellReceipt{}, fmt.Errorf("command the cell: %w", err)
+	} else if command.In <= need {
+		return web.CellReceipt{}, cellProblem(fmt.Sprintf("command the cell: T in %s is too soon for its slowest robot and a decision", command.In), fmt.Sprintf("give in: %s or more", (need+50*time.Millisecond).Round(10*time.Millisecond)))
+	}
 	priority := uint8(breaker.PriorityUrgent)
 	if command.Critical {
 		priority = breaker.PriorityCritical
@@ -481,6 +528,15 @@ func (p *page) Coordinate(ctx context.Context, command web.CellCommand) (web.Cel
 	}
 	p.b.log.Info("a command was given to the cell", "by", command.By, "command", hexadecimal(given.Command), "text", command.Text)
 	return web.CellReceipt{Command: hexadecimal(given.Command), At: time.Unix(0, int64(given.At)).UTC()}, nil
+}
+
+// need is how long before T the cell must have a command: what the slowest member
+// needs, and the time for a decision that can still be called back.
+func (c *coordinated) need(ctx context.Context) (need time.Duration, err error) {
+	err = c.host.Do(ctx, func(_ time.Duration, node *coordination.Node, _ *coordination.Outbox) {
+		need = node.Coordinators[0].Need() + quorum.DefaultCancelLead
+	})
+	return need, err
 }
 
 func (c *coordinated) whoLeads() string {

@@ -55,7 +55,7 @@ func (p *page) run(ctx context.Context) error {
 	if p.b.conflicts != nil {
 		options.Conflicts = p.b.conflicts
 	}
-	options.Registry, options.Token = p.b.newRegistry(), p.b.opened.token
+	options.Registry, options.Token, options.Mesh = p.b.newRegistry(), p.b.opened.token, p.b.mesh()
 	server, err := web.Listen(options)
 	if err != nil {
 		return err

@@ -17,8 +17,8 @@ import (
 )
 
 // warmUp is how much time of its own a fleet has before anybody is let in: everybody
-// has been heard, measured, and counted.
-const warmUp = 40 * time.Second
+// has been heard, measured and counted, and has been told the mode.
+const warmUp = time.Minute
 
 // slice is how much simulated time is run before orders are looked at.
 const slice = 20 * time.Millisecond

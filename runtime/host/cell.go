@@ -3,6 +3,7 @@ package host
 import (
 	"time"
 
+	"dancer/mesh/arrival"
 	"dancer/mesh/coordination"
 	"dancer/mesh/impedance"
 	"dancer/mesh/quorum"
@@ -23,6 +24,10 @@ type Member struct {
 	// Tune changes what the coordinator is made from, before it is; default: nothing.
 	Tune func(*coordination.CoordinatorConfig)
 }
+
+// cold is the lead of a member that is hardly measured: in one cell, robots answer
+// within half a second, and a command that is given a second ahead reaches all.
+const cold = 600 * time.Millisecond
 
 // Cell makes members of a cell: all names of the book are members of one seat, any of
 // them may hold it, in the order of their names. The membership is as it was written
@@ -47,7 +52,7 @@ func Cell(book *coordination.Book, self uint32, is Member) func(Boot) (*coordina
 			return nil, err
 		}
 		config := coordination.CoordinatorConfig{Timing: is.Timing, Random: b.Random, Seat: seat, Node: self, Epoch: b.Start, Term: place.Term,
-			First: b.First, Children: children, Tier: quorum.TierAgent, Requests: 16}
+			First: b.First, Children: children, Tier: quorum.TierAgent, Requests: 16, Estimator: arrival.NewAdaptive(len(children), cold)}
 		if is.Tune != nil {
 			is.Tune(&config)
 		}

@@ -167,6 +167,9 @@ func (s *server) withMesh(ctx context.Context, st *Status) {
 		return
 	}
 	m, err := s.options.Mesh.Status(ctx)
+	if errors.Is(err, operator.ErrNotLed) {
+		return // a robot that follows: who leads can say
+	}
 	if err != nil {
 		st.Problems = append(st.Problems, "the mesh does not say how it is: "+err.Error())
 		return
