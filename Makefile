@@ -73,6 +73,7 @@ soak: faults ## the faults, a million cycles of the spine (root), the end-to-end
 	DANCER_SOAK=1 go test -count=1 -timeout 30m -v -run 'TestRecordingReplays' ./runtime/brain
 	DANCER_SOAK=1 go test -count=1 -timeout 30m -v -tags interleave -run 'TestOrders' ./runtime/link
 	DANCER_SOAK=1 go test -count=1 -timeout 30m -v -run 'TestHostileBrains' ./runtime/spine
+	DANCER_SOAK=1 go test -count=1 -timeout 30m -v -run 'TestFaultsOf|TestLiar' ./mesh/coordination
 
 screenshot: ## docs/dashboard.png from the running program
 	DANCER_SCREENSHOT=$(CURDIR)/docs/dashboard.png go test -count=1 -timeout 5m -v -run 'TestEndToEndDemoPage' ./cmd/dancer

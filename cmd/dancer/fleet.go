@@ -42,6 +42,9 @@ func newFleet() *cobra.Command {
 			if o.Pattern, err = run.ParsePattern(pattern); err != nil {
 				return exitError{exitUsage, err}
 			}
+			if serve.real {
+				return serve.runReal(cmd, o)
+			}
 			if serve.address != "" {
 				return serve.run(cmd, o)
 			}

@@ -181,7 +181,7 @@ func (c *Coordinator) Cancel(now time.Duration, command uint64, out *Outbox) boo
 	if op == nil || command == 0 || op.cascade == nil || op.over || (op.target != 0 && now >= op.target) {
 		return false
 	}
-	c.end(now, op, Cancelled, ReasonCancelled, out)
+	c.end(op, Cancelled, ReasonCancelled, out)
 	c.callBack(now, op)
 	c.run(now, out)
 	return true
@@ -344,7 +344,7 @@ func (k *cascade) advice(need int32) time.Duration {
 }
 
 // end ends a cascade that nobody decided.
-func (c *Coordinator) end(now time.Duration, op *operation, kind EffectKind, why Reason, out *Outbox) {
+func (c *Coordinator) end(op *operation, kind EffectKind, why Reason, out *Outbox) {
 	k := op.cascade
 	k.state = quorum.Cancelled
 	if kind == Failed {

@@ -74,7 +74,6 @@ type operation struct {
 	phase      uint8
 	verb       uint8
 	priority   uint8
-	rate       arrival.Rate
 	flags      Flags
 	over       bool // given up or cancelled: nothing but Cancels is sent
 	legs       []leg
@@ -402,7 +401,7 @@ func (c *Coordinator) acknowledged(now time.Duration, m *Message, out *Outbox) {
 		}
 		return
 	}
-	c.learn(now, op, m)
+	c.learn(op, m)
 	if m.State == mesh.Conflict {
 		c.contradicted(now, op, m, out)
 	}
@@ -446,7 +445,7 @@ func (c *Coordinator) complete(op *operation, m *Message) bool {
 }
 
 // learn measures how long the command took until the child was READY.
-func (c *Coordinator) learn(now time.Duration, op *operation, m *Message) {
+func (c *Coordinator) learn(op *operation, m *Message) {
 	l, x := &op.legs[m.Child], &c.children[m.Child]
 	if m.State != mesh.Ready || l.heard || m.Received == 0 || m.Numbers[NumberPeerEpoch] != c.config.Epoch || m.Flags&FlagSummary != 0 {
 		return
@@ -545,7 +544,7 @@ func (c *Coordinator) giveUp(now time.Duration, op *operation, why Reason, out *
 		return
 	}
 	if op.cascade != nil && !op.cascade.ended() {
-		c.end(now, op, Failed, why, out)
+		c.end(op, Failed, why, out)
 	}
 	c.callBack(now, op)
 	c.advance(now, op, out)

@@ -67,6 +67,7 @@ type Progress struct {
 	Counts quorum.Counts // of the phase, now; late answers are counted
 	State  quorum.State
 	Target time.Duration // T by this node's clock; 0: none
+	Margin time.Duration // before T, when all of the phase are to be READY
 }
 
 // Progress of a command; false when it is not from here or forgotten, which it is
@@ -77,7 +78,7 @@ func (c *Coordinator) Progress(command uint64) (p Progress, ok bool) {
 		return p, false
 	}
 	k := op.cascade
-	return Progress{k.current, len(k.phases), k.phases[k.current].Tier, op.collectors[k.current].counts(), k.state, op.target}, true
+	return Progress{k.current, len(k.phases), k.phases[k.current].Tier, op.collectors[k.current].counts(), k.state, op.target, span(op.margin)}, true
 }
 
 // FreezeSequence is the highest sequence of a freeze or thaw that is known here:

@@ -61,11 +61,6 @@ func (b bracket) grown(now time.Duration, rate float64) bracket {
 	return bracket{at: now, low: b.low - g, high: b.high + g}
 }
 
-// meet is what two brackets of one moment say together.
-func (b bracket) meet(other bracket) bracket {
-	return bracket{at: b.at, low: max(b.low, other.low), high: min(b.high, other.high)}
-}
-
 // growth is by how much an offset can change in a span, rounded up.
 func growth(span time.Duration, rate float64) time.Duration {
 	return time.Duration(math.Ceil(math.Abs(float64(span) * rate)))

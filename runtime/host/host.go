@@ -117,6 +117,9 @@ func (h *Host) wall() time.Duration {
 	return time.Duration(wall)
 }
 
+// Done is closed when Run has ended.
+func (h *Host) Done() <-chan struct{} { return h.ended }
+
 // Addr is where the node takes datagrams.
 func (h *Host) Addr() netip.AddrPort { return h.link.Addr() }
 
