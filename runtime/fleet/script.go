@@ -10,6 +10,7 @@ import (
 	"dancer/mesh/breaker"
 	"dancer/mesh/coordination"
 	"dancer/mesh/fleet"
+	"dancer/mesh/fleet/run"
 	"dancer/mesh/operator"
 	"dancer/mesh/quorum"
 )
@@ -77,24 +78,34 @@ func (r *real) order(ctx context.Context, number int32) (command uint64, err err
 			members++
 		}
 	}
-	ahead := r.o.Ahead
-	if ahead == 0 {
-		ahead = r.o.Pattern.Ahead()
-	}
 	err = r.desk(ctx, func() {
 		r.predict()
 		var at time.Duration
 		r.console.With(operator.All, func(now time.Duration, c *coordination.Coordinator, out *coordination.Outbox) {
+			ahead := r.ahead(c.Need())
 			at = time.Since(r.begin) + ahead
 			task := coordination.Task{Phases: r.o.Pattern.Phases(now + ahead), Confirm: r.o.Confirm, Priority: breaker.PriorityUrgent, Operator: true, Approved: true}
 			command, _, _ = c.Coordinate(now, task, out) // a refusal is in the report
 			r.watch.planned(number, command, at, members)
 		})
 		if at == 0 { // nobody leads
-			r.watch.planned(number, 0, time.Since(r.begin)+ahead, members)
+			r.watch.planned(number, 0, time.Since(r.begin)+r.ahead(0), members)
 		}
 	})
 	return command, err
+}
+
+// ahead is how long before T a cascade begins, where --ahead does not say. On loopback
+// there is hardly a way: everybody at once needs no more than the slowest agent and the
+// time for the decision.
+func (r *real) ahead(need time.Duration) time.Duration {
+	switch {
+	case r.o.Ahead > 0:
+		return r.o.Ahead
+	case r.o.Pattern == run.Parallel && need > 0:
+		return need + quorum.DefaultCancelLead + 150*time.Millisecond
+	}
+	return r.o.Pattern.Ahead()
 }
 
 // predict asks every lead what it expects of its agents.
