@@ -560,6 +560,9 @@ func (c *Coordinator) count(now time.Duration, out *Outbox) {
 		c.leading, c.ledSince = leading, now
 		e := out.say(LeadingChanged)
 		e.Leading, e.Term, e.Seat = leading, c.term, c.config.Seat.ID
+		if leading {
+			c.watch(now)
+		}
 		switch {
 		case !leading:
 			c.resign(now, out)

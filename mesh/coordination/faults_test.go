@@ -242,6 +242,7 @@ func (w *world) unhush() {
 // settle waits until all is well and says what is not.
 func (w *world) settle() error {
 	bound := breaker.DefaultConfig().Recovery() + time.Minute
+	well := 0
 	for end := w.now + bound; ; {
 		w.run(w.now + 10*time.Second)
 		for _, m := range w.nodes { // an operator looks, and says that it is well
@@ -256,7 +257,10 @@ func (w *world) settle() error {
 			return err
 		}
 		why := w.unwell()
-		if why == "" {
+		if well++; why != "" {
+			well = 0
+		}
+		if well == 3 { // and not just for a moment, between two who lead
 			break
 		}
 		if w.now >= end {
