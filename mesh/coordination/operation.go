@@ -67,7 +67,8 @@ type operation struct {
 	parentCame time.Duration
 	parentGoal time.Duration // T by the parent's clock
 	answer     uint64        // digest that the first child gave
-	answerer   int32
+	agree      witnesses     // the first who said so
+	differ     witnesses     // the first who said anything else
 	weight     uint32
 	bound      uint32 // us
 	margin     uint32 // us before T by which all are to be READY
@@ -145,7 +146,7 @@ func (op *operation) open(command uint64) {
 		legs[i].due = never
 	}
 	rooms := op.collectors
-	*op = operation{command: command, legs: legs, schedule: op.schedule, home: op.home, next: never, sendAt: never, reportAt: never, answerer: -1}
+	*op = operation{command: command, legs: legs, schedule: op.schedule, home: op.home, next: never, sendAt: never, reportAt: never}
 	for i := range rooms {
 		op.collectors[i].room = rooms[i].room
 	}
@@ -505,18 +506,37 @@ func conflictKey(kind conflict.Type, m *Message) (k conflict.Key) {
 	return k
 }
 
+// witnesses are some children, in the order of their answers: 20 bytes.
+type witnesses struct {
+	children [4]int32
+	count    int32
+}
+
+func (w *witnesses) add(child uint32) {
+	if int(w.count) < len(w.children) {
+		w.children[w.count] = int32(child)
+		w.count++
+	}
+}
+
 // compare looks for answers that contradict each other: who contradicts several
-// others within a minute is kept out of everything (BYZANTINE_BEHAVIOR).
+// others within a minute is kept out of everything (BYZANTINE_BEHAVIOR). Each answer is
+// held against the first ones of the other kind, so that one that differs from all is
+// found by one command, whenever it comes, also as the first.
 func (c *Coordinator) compare(now time.Duration, op *operation, m *Message, out *Outbox) {
 	if m.State != mesh.Ready || m.Value == 0 || op.legs[m.Child].heard || m.Flags&FlagSummary != 0 {
 		return
 	}
-	if op.answerer < 0 {
-		op.answer, op.answerer = m.Value, int32(m.Child)
-		return
+	if op.agree.count == 0 {
+		op.answer = m.Value
 	}
+	own, others := &op.agree, &op.differ
 	if m.Value != op.answer {
-		c.found = c.detector.Contradict(now, int32(m.Child), op.answerer, c.found[:0])
+		own, others = &op.differ, &op.agree
+	}
+	own.add(m.Child)
+	for _, other := range others.children[:others.count] {
+		c.found = c.detector.Contradict(now, int32(m.Child), other, c.found[:0])
 		c.findings(now, out)
 	}
 }

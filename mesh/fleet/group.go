@@ -31,7 +31,7 @@ func (s *Simulation[M]) post(p *passage, from, to int32, m *M) {
 
 // Group is a run whose sectors are shared out to several simulations, which can go on
 // at the same time. No message from one share to another takes less than the shortest
-// link between coordinators (the lookahead: Chandy and Misra, TSE 5, 1979), so each of
+// link of the orchestrator (the lookahead: Chandy and Misra, TSE 5, 1979), so each of
 // them can go on by that much without the others; then they exchange what has left
 // them. How many shares there are changes the order of what happens in one and the
 // same nanosecond, and so the result; whether they go on at the same time does not.
@@ -95,13 +95,15 @@ func (t *Topology) shard(i, of int) shard {
 	return s
 }
 
-// lookahead is the least that any message between coordinators takes.
+// lookahead is the least that a message between the orchestrator and a sector takes. One
+// of a lead that stands in for its sector's coordinator, whose own way may be shorter, is
+// held up until then.
 func lookahead(t *Topology, c *Conditions, nodes []node) int64 {
 	if c.Trace != nil {
 		return 0
 	}
 	least := int64(1 << 62)
-	for n := t.Sector(0); n < t.Agent(0); n++ {
+	for n := t.Sector(0); n < t.Cluster(0); n++ {
 		least = min(least, int64(nodes[n].up)*1000, int64(nodes[n].down)*1000)
 	}
 	return least
