@@ -390,10 +390,10 @@ func (c *coordinated) Act(a host.Action) {
 		if o.command != a.Number || o.set == nil {
 			continue
 		}
-		machine := c.b.wall().UnixNano()
+		clock, machine := c.host.Clock(), c.b.wall().UnixNano()
 		err := c.given.set(o.set)
 		c.acts.Add(1)
-		e := cellEvent{What: "act", Command: hexadecimal(a.Number), Text: o.text, Target: int64(a.At), Clock: int64(a.Now), Machine: machine, Late: int64(a.Late), Bound: int64(a.Bound)}
+		e := cellEvent{What: "act", Command: hexadecimal(a.Number), Text: o.text, Target: int64(a.At), Clock: int64(clock), Machine: machine, Late: int64(a.Late + clock - a.Now), Bound: int64(a.Bound)}
 		if err != nil {
 			e.Why = err.Error()
 		}
