@@ -160,8 +160,8 @@ func (r *cellRobot) status() (s web.Coordination, ok bool) {
 }
 
 // command gives the cell a command by a robot.
-func (r *cellRobot) command(text string) (receipt web.CellReceipt, refused string) {
-	body := fmt.Sprintf(`{"by": "test", "text": %q, "in": "1s"}`, text)
+func (r *cellRobot) command(text, in string) (receipt web.CellReceipt, refused string) {
+	body := fmt.Sprintf(`{"by": "test", "text": %q, "in": %q}`, text, in)
 	answer, err := r.client.Post("http://127.0.0.1:8421/api/v1/coordination", "application/json", strings.NewReader(body))
 	if err != nil {
 		return receipt, err.Error()
@@ -249,8 +249,12 @@ func (c *cell) lead(limit time.Duration, robots []*cellRobot, modes ...string) *
 // by the machine's own clock, the nearest first; nil: the quorum was not there in time.
 func (c *cell) together(lead *cellRobot, robots []*cellRobot) (off []time.Duration) {
 	c.Helper()
-	receipt, refused := lead.command("go=1")
-	if refused != "" {
+	receipt, refused := lead.command("go=1", "1s")
+	switch {
+	case strings.Contains(refused, "too soon"):
+		c.Logf("nobody is asked: %s", refused)
+		return nil
+	case refused != "":
 		c.Fatalf("%s refuses: %s", lead.name, refused)
 	}
 	acts := map[string]cellLine{}
@@ -334,17 +338,24 @@ func TestEndToEndCell(t *testing.T) {
 	c.prefer(c.robots)
 	// Here other tests run beside: who is late is told, and how exact it can be is
 	// for the long test.
-	if near := c.together(lead, c.robots); len(near) != size || near[size-1] > 100*time.Millisecond {
+	var near []time.Duration
+	for range 5 { // a busy machine may need another attempt, as its operator would
+		if near = c.together(lead, c.robots); near != nil {
+			break
+		}
+		time.Sleep(5 * time.Second)
+	}
+	if len(near) != size || near[size-1] > 250*time.Millisecond {
 		t.Errorf("%d of %d acted, %s from T", len(near), size, near)
 	}
-	if _, refused := c.robots[5].command("go=1"); !strings.Contains(refused, "does not lead") || !strings.Contains(refused, lead.name) {
+	if _, refused := c.robots[5].command("go=1", "1s"); !strings.Contains(refused, "does not lead") || !strings.Contains(refused, lead.name) {
 		t.Errorf("a robot that does not lead says %q", refused)
 	}
-	receipt, refused := lead.command("drive=1")
+	receipt, refused := lead.command("drive=1", "5s")
 	if refused != "" {
 		t.Errorf("drive=1: %s", refused)
 	}
-	c.until(5*time.Second, "the command that sets what is no signal of the cell fails", func() bool {
+	c.until(10*time.Second, "the command that sets what is no signal of the cell fails", func() bool {
 		return slices.ContainsFunc(lead.lines(), func(e cellLine) bool { return e.What == "failed" && e.Command == receipt.Command && e.Ready == 0 })
 	})
 	lead.stop()
@@ -438,7 +449,7 @@ func (c *cell) oneCutOff(lead *cellRobot) {
 	begin := time.Now()
 	took := c.find(40*time.Second, "cut off, and restricted", []*cellRobot{lone}, func(s web.Coordination) bool { return !s.Following && s.Mode == "EMERGENCY" })
 	c.Logf("%s, cut off, was in EMERGENCY after %s", lone.name, took.Round(100*time.Millisecond))
-	if _, refused := lone.command("go=1"); refused == "" {
+	if _, refused := lone.command("go=1", "1s"); refused == "" {
 		c.Error("a robot that is cut off commands the cell")
 	}
 	time.Sleep(time.Until(begin.Add(time.Minute)))
@@ -477,12 +488,12 @@ func (c *cell) part(lead *cellRobot, rest []*cellRobot, size int, mode string) {
 	took = c.find(90*time.Second, "in "+mode, stay, func(s web.Coordination) bool { return s.Mode == mode })
 	c.Logf("the other %d were in %s %s later", len(stay), mode, took.Round(100*time.Millisecond))
 	for _, r := range apart {
-		if _, refused := r.command("go=1"); refused == "" {
+		if _, refused := r.command("go=1", "1s"); refused == "" {
 			c.Errorf("%s commands from a minority", r.name)
 		}
 	}
 	for _, r := range stay {
-		if _, refused := r.command("go=1"); mode == "EMERGENCY" && refused == "" {
+		if _, refused := r.command("go=1", "1s"); mode == "EMERGENCY" && refused == "" {
 			c.Errorf("%s commands without a majority", r.name)
 		}
 	}

@@ -390,10 +390,10 @@ func (c *coordinated) Act(a host.Action) {
 		if o.command != a.Number || o.set == nil {
 			continue
 		}
-		machine := c.b.wall().UnixNano()
+		clock, machine := c.host.Clock(), c.b.wall().UnixNano()
 		err := c.given.set(o.set)
 		c.acts.Add(1)
-		e := cellEvent{What: "act", Command: hexadecimal(a.Number), Text: o.text, Target: int64(a.At), Clock: int64(a.Now), Machine: machine, Late: int64(a.Late), Bound: int64(a.Bound)}
+		e := cellEvent{What: "act", Command: hexadecimal(a.Number), Text: o.text, Target: int64(a.At), Clock: int64(clock), Machine: machine, Late: int64(a.Late + clock - a.Now), Bound: int64(a.Bound)}
 		if err != nil {
 			e.Why = err.Error()
 		}
@@ -500,7 +500,7 @@ func (p *page) Coordinate(ctx context.Context, command web.CellCommand) (web.Cel
 	if need, err := c.need(ctx); err != nil {
 		return web.CellReceipt{}, fmt.Errorf("command the cell: %w", err)
 	} else if command.In <= need {
-		return web.CellReceipt{}, cellProblem(fmt.Sprintf("command the cell: T in %s is too soon for its slowest robot and a decision", command.In), fmt.Sprintf("give in: %s or more", (need+50*time.Millisecond).Round(10*time.Millisecond)))
+		return web.CellReceipt{}, cellProblem(fmt.Sprintf("command the cell: T in %s is too soon for its slowest robot", command.In), fmt.Sprintf("give in: %s or more", (need+quorum.DefaultCancelLead+50*time.Millisecond).Round(10*time.Millisecond)))
 	}
 	priority := uint8(breaker.PriorityUrgent)
 	if command.Critical {
@@ -521,11 +521,11 @@ func (p *page) Coordinate(ctx context.Context, command web.CellCommand) (web.Cel
 	return web.CellReceipt{Command: hexadecimal(given.Command), At: time.Unix(0, int64(given.At)).UTC()}, nil
 }
 
-// need is how long before T the cell must have a command: what the slowest member
-// needs, and the time for a decision that can still be called back.
+// need is how long before T the slowest member must have its copy. The time for a
+// decision that can still be called back comes on top, but a quorum is enough for that.
 func (c *coordinated) need(ctx context.Context) (need time.Duration, err error) {
 	err = c.host.Do(ctx, func(_ time.Duration, node *coordination.Node, _ *coordination.Outbox) {
-		need = node.Coordinators[0].Need() + quorum.DefaultCancelLead
+		need = node.Coordinators[0].Need()
 	})
 	return need, err
 }

@@ -120,6 +120,9 @@ func (h *Host) wall() time.Duration {
 // Done is closed when Run has ended.
 func (h *Host) Done() <-chan struct{} { return h.ended }
 
+// Clock is the node's clock now, a duration since 1970; it may be read at any time.
+func (h *Host) Clock() time.Duration { return h.wall() }
+
 // Addr is where the node takes datagrams.
 func (h *Host) Addr() netip.AddrPort { return h.link.Addr() }
 
