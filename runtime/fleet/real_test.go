@@ -30,12 +30,12 @@ func TestReal(t *testing.T) {
 	var ordered operator.Operation
 	looked := make(chan error, 1)
 	o := RealOptions{
-		Options: Options{Config: run.Config{Agents: 45, Seed: 9, Conditions: fleet.Conditions{Offset: 500 * time.Millisecond, Drift: 50}, Cascades: 2, First: 15 * time.Second, Every: 5 * time.Second},
-			For: 27 * time.Second, JSON: filepath.Join(dir, "report.json"), Out: &out, Errors: &errs},
+		Options: Options{Config: run.Config{Agents: 45, Seed: 9, Conditions: fleet.Conditions{Offset: 500 * time.Millisecond, Drift: 50}, Cascades: 2, First: 22 * time.Second, Every: 5 * time.Second},
+			For: 34 * time.Second, JSON: filepath.Join(dir, "report.json"), Out: &out, Errors: &errs},
 		Server: &web.ServerOptions{Address: "127.0.0.1:0"},
 		Ready: func(url string) {
 			go func() {
-				time.Sleep(13 * time.Second)
+				time.Sleep(19 * time.Second)
 				looked <- errors.Join(get(url+"/api/v1/mesh", &seen), post(url+"/api/v1/mesh/ask", `{"by": "kim", "text": "x", "sample": 10}`, &ordered))
 			}()
 		},
