@@ -158,6 +158,20 @@ func (d *Detector) Heard(now time.Duration, i int32) {
 	d.recount(i, before)
 }
 
+// Unwatch notes that nothing is expected of an agent any more, as it reports to another
+// now: its silence is no failure. It is not active until it is heard; what was
+// measured of it stays, and so does its quarantine.
+func (d *Detector) Unwatch(i int32) {
+	if !d.has(i) {
+		return
+	}
+	before := d.IsActive(i)
+	d.heard[i], d.revived[i] = unheard, unheard
+	a := &d.agents[i]
+	a.failures, a.missed, a.flags = 0, 0, a.flags&^isCrashed
+	d.recount(i, before)
+}
+
 // finding makes a finding about an agent.
 func (d *Detector) finding(now time.Duration, class Class, i int32, count int32) Finding {
 	cluster := d.clusterOf[i]

@@ -451,3 +451,25 @@ func TestBackOff(t *testing.T) {
 		t.Errorf("%s", d)
 	}
 }
+
+// TestUnwatch: who is not watched is not active and no failure, until it is heard
+// again; its quarantine stays.
+func TestUnwatch(t *testing.T) {
+	d, err := NewDetector([]int32{0, 0}, []int32{0}, 1, DefaultTable())
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.Heard(0, 0)
+	d.Heard(0, 1)
+	d.Quarantine(1)
+	d.Unwatch(0)
+	d.Unwatch(1)
+	d.Unwatch(2) // not there
+	if found := d.Sweep(time.Hour, nil); len(found) != 0 || d.IsActive(0) || !d.Quarantined(1) {
+		t.Errorf("%+v, active %v, quarantined %v", found, d.IsActive(0), d.Quarantined(1))
+	}
+	d.Heard(time.Hour, 0)
+	if active, _ := d.Active(); active != 1 || len(d.Sweep(2*time.Hour, nil)) == 0 {
+		t.Errorf("%d active after it was heard, and its silence is not found", active)
+	}
+}

@@ -37,7 +37,7 @@ func NewAgentConfig(c AgentConfig) (*AgentConfig, error) {
 	return &c, nil
 }
 
-// work is a command that an agent has, beside its Hold: 72 bytes.
+// work is a command that an agent has, beside its Hold: 80 bytes.
 type work struct {
 	command   uint64
 	value     uint64 // digest of the answer
@@ -76,7 +76,7 @@ func (s *cancelled) has(command uint64) bool {
 	return command != 0 && slices.Contains(s.commands[:], command)
 }
 
-// Agent is one agent as a state machine. About 1.1 kB with four places. It is not
+// Agent is one agent as a state machine. 1.2 kB with four places. It is not
 // safe for use by several goroutines.
 type Agent struct {
 	deadline     time.Duration

@@ -62,7 +62,7 @@ type CoordinatorConfig struct {
 	Hedge    quorum.Share
 }
 
-// child is what a coordinator knows of one member: 456 bytes, 328 of them its clock.
+// child is what a coordinator knows of one member: 408 bytes, most of them its clock.
 type child struct {
 	heard      time.Duration
 	lease      time.Duration // its promise, by this node's clock
@@ -560,6 +560,9 @@ func (c *Coordinator) count(now time.Duration, out *Outbox) {
 		c.leading, c.ledSince = leading, now
 		e := out.say(LeadingChanged)
 		e.Leading, e.Term, e.Seat = leading, c.term, c.config.Seat.ID
+		if leading {
+			c.watch(now)
+		}
 		switch {
 		case !leading:
 			c.resign(now, out)

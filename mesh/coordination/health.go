@@ -87,8 +87,10 @@ func (c *Coordinator) sweep(now time.Duration, out *Outbox) {
 		c.estimator.Round()
 	}
 	c.count(now, out)
-	c.found = c.detector.Sweep(now, c.found[:0])
-	c.findings(now, out)
+	if c.Leading(now) { // whose members report to another is not told of their silence
+		c.found = c.detector.Sweep(now, c.found[:0])
+		c.findings(now, out)
+	}
 	c.census(now, out)
 	c.need = c.slowest()
 }
@@ -114,7 +116,8 @@ func (c *Coordinator) census(now time.Duration, out *Outbox) {
 		}
 	}
 	switch {
-	case !c.Leading(now): // who does not lead has nobody
+	case !c.Leading(now):
+		c.active = 0 // who does not lead has nobody
 	case c.started:
 		c.guard.Modes.Observe(now, c.active, c.members)
 	case all && c.active == c.members || now-c.ledSince >= c.settling():
@@ -124,6 +127,16 @@ func (c *Coordinator) census(now time.Duration, out *Outbox) {
 	if mode := c.Mode(); mode != c.toldMode {
 		c.toldMode = mode
 		out.say(ModeChanged).Mode = mode
+	}
+}
+
+// watch begins to look at silences with the lead: of who was heard long ago, or by an
+// earlier lead of this node, nothing is known.
+func (c *Coordinator) watch(now time.Duration) {
+	for i := range c.children {
+		if now-c.children[i].heard > c.config.Timing.Stand {
+			c.detector.Unwatch(int32(i))
+		}
 	}
 }
 

@@ -11,7 +11,7 @@ import (
 	"dancer/mesh/quorum"
 )
 
-// leg is the way of one command to one child: 40 bytes.
+// leg is the way of one command to one child: 32 bytes.
 type leg struct {
 	due   time.Duration // when something is to be sent, or sent again; never
 	sent  time.Duration // the first copy of this phase; 0: none
