@@ -66,13 +66,15 @@ faults: ## each fault of docs/faults.md a hundred times, times judged (40 minute
 
 cross: $(CROSS:%=dist/dancer-%) ## static binaries for the boards, in dist/
 
-soak: faults ## the faults, a million cycles of the spine (root), the end-to-end tests and a recording at full length (70 minutes)
+soak: faults ## the faults, a million cycles of the spine (root), the end-to-end tests and a recording at full length, fleets of 30,000 and a million (100 minutes)
 	DANCER_SOAK=1 go test -count=1 -timeout 60m -v -run 'TestSoakCycles' ./runtime/spine
 	DANCER_EVALUATIONS=10000000 go test -count=1 -timeout 30m -v -run 'ContainsPoints' ./reflex/program
 	DANCER_SOAK=1 go test -count=1 -timeout 90m -v -run 'TestEndToEnd' ./cmd/dancer
 	DANCER_SOAK=1 go test -count=1 -timeout 30m -v -run 'TestRecordingReplays' ./runtime/brain
 	DANCER_SOAK=1 go test -count=1 -timeout 30m -v -tags interleave -run 'TestOrders' ./runtime/link
 	DANCER_SOAK=1 go test -count=1 -timeout 30m -v -run 'TestHostileBrains' ./runtime/spine
+	DANCER_SOAK=1 go test -count=1 -timeout 60m -v -run 'TestSchedules$$' ./mesh/fleet/run
+	DANCER_SOAK=1 go test -count=1 -timeout 60m -v -run 'TestSoak' ./runtime/fleet
 	DANCER_SOAK=1 go test -count=1 -timeout 30m -v -run 'TestFaultsOf|TestLiar' ./mesh/coordination
 
 screenshot: ## docs/dashboard.png from the running program

@@ -138,7 +138,9 @@ func (c *Coordinator) accept(now time.Duration, m *Message) (*operation, Reason)
 // aim takes T over into this node's clock.
 func (c *Coordinator) aim(now time.Duration, op *operation, m *Message) bool {
 	op.margin = m.Numbers[NumberMargin]
-	if m.Target == 0 {
+	if m.Target == 0 || op.target != 0 && op.parentGoal == m.Target {
+		// What this node has told those below as T stands for all phases: its clock may be
+		// known better by now, but another T for one command is a contradiction.
 		return true
 	}
 	at, bound, known := c.link.local(m.Target)

@@ -28,8 +28,8 @@ const (
 	Answered
 	// Asked: an agent is sent the first copy of a coordination.
 	Asked
-	// Margin: the members are to be READY so long before T, in Value, in us; until it is
-	// said, at T.
+	// Margin: the members that are asked from now on are to be READY so long before T, in
+	// Value, in us; until it is said, at T.
 	Margin
 	// Decided: the coordination has its quorum.Decision, in Value.
 	Decided

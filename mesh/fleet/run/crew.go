@@ -81,7 +81,7 @@ type tag struct {
 type running struct {
 	command uint64
 	number  int32
-	margin  bool // was told
+	phase   uint8 // whose margin was told, from 1
 }
 
 // source draws for the node that is called: a function of the seed, the node and how

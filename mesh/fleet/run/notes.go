@@ -44,8 +44,8 @@ func (w *crew) leaves(n *fleet.Node[coordination.Message], m *coordination.Messa
 		return
 	}
 	// Only who holds the orchestrator's seat asks the sectors, and it alone writes here.
-	if r := &w.running[number%int32(len(w.running))]; m.Seat == w.seats[fleet.Orchestrator].ID && !r.margin && m.Numbers[coordination.NumberMargin] > 0 {
-		r.margin = true
+	if r := &w.running[number%int32(len(w.running))]; m.Seat == w.seats[fleet.Orchestrator].ID && r.phase <= m.Phase && m.Numbers[coordination.NumberMargin] > 0 {
+		r.phase = m.Phase + 1
 		n.Note(fleet.Note{Kind: fleet.Margin, Operation: number, Value: int32(m.Numbers[coordination.NumberMargin])})
 	}
 	to := int32(m.To)

@@ -198,7 +198,9 @@ func (a *audit) stepped(x fleet.Fault) {
 
 // settle waits until all is well, with an operator who looks, and says what is not.
 func (a *audit) settle() error {
-	bound := breaker.DefaultConfig().Recovery() + 2*time.Minute
+	limits := breaker.DefaultConfig()
+	// Here one message in a thousand is lost, and a probe that is costs a back-off.
+	bound := limits.Recovery() + 2*limits.Sector.MaxBackOff
 	end := a.f.Now() + bound
 	if err := a.f.Run(a.f.Now() + time.Minute); err != nil { // who holds a promise of before holds it no more
 		return err
