@@ -138,7 +138,6 @@ func (c *coordinated) run(ctx context.Context) error {
 	var parts sync.WaitGroup
 	parts.Go(func() { c.reply(ctx) })
 	parts.Go(func() { c.look(ctx) })
-	parts.Go(func() { c.tellLater(ctx) })
 	parts.Go(func() { c.given.run(ctx) })
 	parts.Go(func() { c.runConsole(ctx) })
 	c.b.log.Info("coordination", "address", c.host.Addr(), "members", c.book.Len())
@@ -168,6 +167,7 @@ func (c *coordinated) look(ctx context.Context) {
 	defer tick.Stop()
 	peers := map[string]netip.AddrPort{}
 	for {
+		c.tellLater()
 		c.find(ctx, peers)
 		degraded := len(c.b.problems()) > 0
 		_ = c.host.Do(ctx, func(_ time.Duration, node *coordination.Node, _ *coordination.Outbox) {
@@ -403,8 +403,9 @@ func (c *coordinated) Act(a host.Action) {
 	}
 }
 
-// later tells an event when the acting is over: at T a whole cell acts, and on a
-// machine that several robots share nobody's words are to go before another's act.
+// later tells an event when the acting is over, at the next look at the cell: at T a
+// whole cell acts, and on a machine that several robots share nobody's words are to go
+// before another's act.
 func (c *coordinated) later(e cellEvent) {
 	select {
 	case c.events <- e:
@@ -413,25 +414,15 @@ func (c *coordinated) later(e cellEvent) {
 	}
 }
 
-// afterActs is how long what is told of an act waits.
-const afterActs = 50 * time.Millisecond
-
-// tellLater tells what later was given, until the context ends.
-func (c *coordinated) tellLater(ctx context.Context) {
-	wait := time.NewTimer(afterActs)
-	defer wait.Stop()
+// tellLater tells what later was given.
+func (c *coordinated) tellLater() {
 	for {
 		select {
-		case <-ctx.Done():
-			return
 		case e := <-c.events:
-			wait.Reset(afterActs)
-			select {
-			case <-ctx.Done():
-			case <-wait.C:
-			}
 			c.b.tell(kindCell, e)
 			c.b.stateChanged()
+		default:
+			return
 		}
 	}
 }

@@ -1,6 +1,8 @@
 package host
 
 import (
+	entropy "crypto/rand"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -144,7 +146,9 @@ func (o Options) withDefaults() (Options, error) {
 		o.ReceiveBuffer = 256 << 10
 	}
 	if o.Seed == 0 {
-		o.Seed = rand.Uint64()
+		var chance [8]byte
+		_, _ = entropy.Read(chance[:]) // never fails
+		o.Seed = binary.LittleEndian.Uint64(chance[:])
 	}
 	switch {
 	case o.Book == nil || int(o.Self) >= o.Book.Len():
