@@ -120,7 +120,7 @@ func (p *pool) lead(s *state, fresh float32, rate Rate) uint32 {
 	if fresh <= aim {
 		return s.last // nothing but a new delay could exceed it
 	}
-	mass := float32(s.total-s.weightOf(s.last))/unit + prior // of new delays
+	mass := float32(float32(s.total-s.weightOf(s.last))/unit) + prior // of new delays
 	room := aim / fresh * mass                               // of them above the lead
 	stay := (1 - fresh) / fresh * mass                       // weight of the last delay beside them
 	pooled, own := p.known[:p.kinds], int(s.count)-1         // both go down
@@ -161,7 +161,7 @@ func (p *pool) tail(s *state, fresh float32, value uint32) float32 {
 		if s.value[i] == s.last {
 			continue
 		}
-		weight := float32(s.weight[i]) / unit
+		weight := float32(float32(s.weight[i]) / unit)
 		if mass += weight; s.value[i] >= value {
 			above += weight
 		}

@@ -214,7 +214,7 @@ func load(queue uint32, service time.Duration, weight float32) float64 {
 	if !(weight > 1) {
 		weight = 1
 	}
-	return float64(max(service, 0)) * (float64(queue) + float64(weight) - 1)
+	return float64(float64(max(service, 0)) * (float64(queue) + float64(weight) - 1))
 }
 
 // saturate makes a duration that cannot overflow when it is added to another.

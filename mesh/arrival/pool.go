@@ -67,7 +67,7 @@ func (p *pool) round() {
 	if p.total >= poolLimit {
 		p.total = 0
 		for b := range p.delays {
-			p.delays[b] /= 2
+			p.delays[b] = float32(p.delays[b] / 2)
 			p.total += p.delays[b]
 		}
 	}

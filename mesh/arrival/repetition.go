@@ -63,7 +63,7 @@ func (r *repetition) next(judged, changed int) {
 		r.could[r.age] /= 2
 	}
 	some := max(1, caution*float32(judged))
-	r.chances = min(1, (r.fresh[r.age]+some/2)/(r.could[r.age]+some))
+	r.chances = min(1, (r.fresh[r.age]+float32(some/2))/(r.could[r.age]+some))
 }
 
 // flood is the share of late messages to aim at so that the share missed is

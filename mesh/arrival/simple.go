@@ -30,7 +30,7 @@ func (d *deviations) observe(target int, seen bool, point, actual float32) {
 	if off < 0 {
 		off = -off
 	}
-	d.spread[target] += (off - d.spread[target]) / 4
+	d.spread[target] += float32((off - d.spread[target]) / 4)
 }
 
 func (d *deviations) lead(target int, point float32) time.Duration {
@@ -97,7 +97,7 @@ func (e *Average) Observe(target int, actual time.Duration) {
 	now, mean := micros(actual), &e.mean[target]
 	e.observe(target, *mean > 0, *mean, now)
 	if *mean > 0 {
-		*mean += (now - *mean) / 8
+		*mean += float32((now - *mean) / 8)
 	} else {
 		*mean = now
 	}

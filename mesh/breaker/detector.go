@@ -267,7 +267,7 @@ func (d *Detector) Impedance(now time.Duration, i int32, delay time.Duration, fo
 	}
 	limit := max(float32(entry.Ratio)*a.baseline, a.baseline+float32(spikeFloor/time.Millisecond))
 	high := ms > limit
-	a.baseline += (min(ms, limit) - a.baseline) / baselineWeight // so that a spike moves it little
+	a.baseline += float32((min(ms, limit) - a.baseline) / baselineWeight) // so that a spike moves it little
 	if !high {
 		d.calm(i)
 		return found

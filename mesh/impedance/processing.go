@@ -38,7 +38,7 @@ func WeightFactor(weight float64) float64 {
 // specification multiplies by 1 + queue / 10 instead, which lets ten operations
 // that wait pass in the time of one; they do not.
 func ProcessingTime(base time.Duration, weight float64, queue uint32, service time.Duration) time.Duration {
-	own := float64(max(base, 0)) * WeightFactor(weight)
+	own := float64(float64(max(base, 0)) * WeightFactor(weight))
 	return bounded(own + float64(float64(queue)*float64(max(service, 0))))
 }
 
