@@ -288,7 +288,7 @@ func (w *world) attempt() error {
 	if c == nil {
 		return fmt.Errorf("after all was well nobody leads")
 	}
-	ahead := 2*c.Need() + time.Second // what was slow is asked early enough
+	ahead := min(2*c.Need()+time.Second, 50*time.Second) // what was slow is asked early enough; over a minute is too far
 	command, err := w.coordinate(w.root, ahead, parallel(true))
 	if err != nil {
 		return fmt.Errorf("after all was well: %w", err)
