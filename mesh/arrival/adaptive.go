@@ -121,9 +121,9 @@ func (p *pool) lead(s *state, fresh float32, rate Rate) uint32 {
 		return s.last // nothing but a new delay could exceed it
 	}
 	mass := float32(float32(s.total-s.weightOf(s.last))/unit) + prior // of new delays
-	room := aim / fresh * mass                               // of them above the lead
-	stay := (1 - fresh) / fresh * mass                       // weight of the last delay beside them
-	pooled, own := p.known[:p.kinds], int(s.count)-1         // both go down
+	room := aim / fresh * mass                                        // of them above the lead
+	stay := (1 - fresh) / fresh * mass                                // weight of the last delay beside them
+	pooled, own := p.known[:p.kinds], int(s.count)-1                  // both go down
 	for {
 		next, weight := uint32(0), float32(0)
 		if own >= 0 {

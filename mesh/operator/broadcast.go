@@ -233,18 +233,19 @@ func (b *broadcast) progress(o *operation, c *coordination.Coordinator) {
 }
 
 // sum is how all agents stand that have been addressed, each in one phase.
-func (r *BroadcastResult) sum() {
-	r.Counts = Share{}
-	for i := range r.Phases {
-		if c := &r.Phases[i].Counts; r.Phases[i].Tier == quorum.TierAgent.String() {
-			r.Counts.Total, r.Counts.Ready, r.Counts.Conflict = r.Counts.Total+c.Total, r.Counts.Ready+c.Ready, r.Counts.Conflict+c.Conflict
-			r.Counts.Absent, r.Counts.Transit = r.Counts.Absent+c.Absent, r.Counts.Transit+c.Transit
+func (b *BroadcastResult) sum() {
+	b.Counts = Share{}
+	for i := range b.Phases {
+		if c := &b.Phases[i].Counts; b.Phases[i].Tier == quorum.TierAgent.String() {
+			b.Counts.Total, b.Counts.Ready, b.Counts.Conflict = b.Counts.Total+c.Total, b.Counts.Ready+c.Ready, b.Counts.Conflict+c.Conflict
+			b.Counts.Absent, b.Counts.Transit = b.Counts.Absent+c.Absent, b.Counts.Transit+c.Transit
 		}
 	}
 }
 
 func (b *broadcast) tick(d *Desk, o *operation, now time.Duration) {
-	led := d.cores.With(o.place, func(_ time.Duration, c *coordination.Coordinator, _ *coordination.Outbox) { b.progress(o, c) })
+	// Where nobody leads it at present somebody may yet; T ends the wait.
+	d.cores.With(o.place, func(_ time.Duration, c *coordination.Coordinator, _ *coordination.Outbox) { b.progress(o, c) })
 	switch {
 	case b.ended == Failed:
 		d.look(now)
@@ -260,8 +261,6 @@ func (b *broadcast) tick(d *Desk, o *operation, now time.Duration) {
 			hint = "dancer status shows who leads; without the confirmation nobody acts"
 		}
 		o.end(Failed, "its coordinator has said nothing more until T", hint)
-	case !led:
-		// It may come back, or another tells; T ends the wait.
 	}
 }
 

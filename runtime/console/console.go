@@ -13,7 +13,7 @@ import (
 	"dancer/runtime/web"
 )
 
-// ErrStopped: the console does not run any more.
+// ErrStopped says that the console does not run any more.
 var ErrStopped = errors.New("the console does not run")
 
 // Seat is who leads a place: a node, and which of its coordinators.
@@ -51,7 +51,7 @@ type Console struct {
 // New makes a console. It answers while Run runs.
 func New(o Options) (*Console, error) {
 	if o.Seed == 0 {
-		o.Seed = rand.Uint64()
+		o.Seed = uint64(time.Now().UnixNano())
 	}
 	if o.Queue <= 0 {
 		o.Queue = 1024

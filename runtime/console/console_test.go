@@ -96,8 +96,8 @@ func TestConsole(t *testing.T) {
 	if op := finish(operator.Order{Kind: operator.Ask, Text: "how are you"}); op.State != operator.Done || op.Ask.Groups[0].Answer != "well: how are you" || op.Ask.Groups[0].Named[0] != "solo" {
 		t.Errorf("%+v", op.Ask)
 	}
-	if op := finish(operator.Order{Kind: operator.Broadcast, Text: "go"}); op.State != operator.Done || op.Broadcast.Acted.Agents != 1 || op.Broadcast.Acted.BoundMS <= 0 {
-		t.Errorf("%+v", op.Broadcast)
+	if op := finish(operator.Order{Kind: operator.Broadcast, Text: "go"}); op.State != operator.Done || op.Broadcast.Acted.Agents != 1 {
+		t.Errorf("%+v %+v", op.Broadcast, op.Broadcast.Acted)
 	}
 	// Many at once, while the desk works: run with -race.
 	var many sync.WaitGroup

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -33,9 +32,9 @@ type RealOptions struct {
 	Ready  func(url string)
 }
 
-// real is a fleet on the wall clock: each node with a socket of its own on loopback and
+// realFleet is a fleet on the wall clock: each node with a socket of its own on loopback and
 // the goroutines of its host.
-type real struct {
+type realFleet struct {
 	o        *RealOptions
 	topology *fleet.Topology
 	book     *coordination.Book
@@ -54,7 +53,7 @@ type real struct {
 // report that Run writes, with what it asked of this machine. It ends after
 // Options.For or with the context.
 func Real(ctx context.Context, o RealOptions) error {
-	r := &real{o: &o, begin: time.Now()}
+	r := &realFleet{o: &o, begin: time.Now()}
 	if err := r.prepare(); err != nil {
 		return fmt.Errorf("%w: %w", ErrInput, err)
 	}
@@ -97,7 +96,7 @@ func Real(ctx context.Context, o RealOptions) error {
 }
 
 // prepare makes what all nodes share.
-func (r *real) prepare() (err error) {
+func (r *realFleet) prepare() (err error) {
 	if r.o.For <= 0 || r.o.For > fleet.MaxDuration {
 		return fmt.Errorf("a run of %v; up to %v are possible", r.o.For, fleet.MaxDuration)
 	}
@@ -146,7 +145,7 @@ func enough(nodes int32) error {
 }
 
 // listen binds the operator's API, so that a port in use is an error at once.
-func (r *real) listen() (*web.Server, error) {
+func (r *realFleet) listen() (*web.Server, error) {
 	if r.o.Server == nil {
 		return nil, nil
 	}
@@ -155,7 +154,7 @@ func (r *real) listen() (*web.Server, error) {
 }
 
 // seat gives who leads a place.
-func (r *real) seat(p operator.Place) (console.Seat, bool) {
+func (r *realFleet) seat(p operator.Place) (console.Seat, bool) {
 	i := fleet.Orchestrator
 	switch p.Level {
 	case operator.InSector:
@@ -170,7 +169,7 @@ func (r *real) seat(p operator.Place) (console.Seat, bool) {
 }
 
 // start makes all nodes, runs them, and tells each where those are with whom it speaks.
-func (r *real) start(ctx context.Context) error {
+func (r *realFleet) start(ctx context.Context) error {
 	for i := range r.nodes {
 		n, err := r.newNode(int32(i))
 		if err != nil {
@@ -198,23 +197,22 @@ func (r *real) start(ctx context.Context) error {
 	return nil
 }
 
-func (r *real) introduce(ctx context.Context, to, who int32) error {
-	return r.nodes[to].host.SetPeer(ctx, r.book.Name(uint32(who)), netip.AddrPort(r.nodes[who].host.Addr()))
+func (r *realFleet) introduce(ctx context.Context, to, who int32) error {
+	return r.nodes[to].host.SetPeer(ctx, r.book.Name(uint32(who)), r.nodes[who].host.Addr())
 }
 
-func (r *real) fail(err error) { r.failed.CompareAndSwap(nil, &err) }
+func (r *realFleet) fail(err error) { r.failed.CompareAndSwap(nil, &err) }
 
 // node is one node with its host. It is the host's Handler.
 type node struct {
-	r      *real
+	r      *realFleet
 	number int32
 	class  impedance.Class
 	host   *host.Host
-	ctx    context.Context
 }
 
 // newNode makes a node: an agent, or a coordinator of its seat.
-func (r *real) newNode(i int32) (*node, error) {
+func (r *realFleet) newNode(i int32) (*node, error) {
 	n := &node{r: r, number: i, class: r.topology.ClassOf(i)}
 	c := &r.o.Conditions
 	spread := func(k uint64, width int64) int64 {
@@ -227,7 +225,7 @@ func (r *real) newNode(i int32) (*node, error) {
 }
 
 // queue of a node: an agent hears its lead alone.
-func (r *real) queue(i int32) int {
+func (r *realFleet) queue(i int32) int {
 	if i >= r.topology.Agent(0) {
 		return 32
 	}

@@ -17,7 +17,7 @@ import (
 
 // script waits until the fleet's time is over, orders its cascades on the way, and
 // shows how far it is.
-func (r *real) script(ctx context.Context) error {
+func (r *realFleet) script(ctx context.Context) error {
 	every := time.NewTicker(100 * time.Millisecond)
 	defer every.Stop()
 	last, left, next := -1, r.o.Cascades, r.o.First
@@ -54,7 +54,7 @@ func (r *real) script(ctx context.Context) error {
 }
 
 // desk runs f on the desk's goroutine, where the coordinators can be reached.
-func (r *real) desk(ctx context.Context, f func()) error {
+func (r *realFleet) desk(ctx context.Context, f func()) error {
 	if err := r.console.Do(ctx, f); err != nil && ctx.Err() == nil {
 		return fmt.Errorf("ask the nodes: %w", err)
 	}
@@ -62,7 +62,7 @@ func (r *real) desk(ctx context.Context, f func()) error {
 }
 
 // census tells the witness how many agents the orchestrator takes to be active.
-func (r *real) census(ctx context.Context) {
+func (r *realFleet) census(ctx context.Context) {
 	_ = r.desk(ctx, func() { // a fleet that ends meanwhile is no fault
 		r.console.With(operator.All, func(_ time.Duration, c *coordination.Coordinator, _ *coordination.Outbox) {
 			r.watch.active(c.Active())
@@ -71,7 +71,7 @@ func (r *real) census(ctx context.Context) {
 }
 
 // order gives one cascade of the script.
-func (r *real) order(ctx context.Context, number int32) (command uint64, err error) {
+func (r *realFleet) order(ctx context.Context, number int32) (command uint64, err error) {
 	members := int32(0)
 	for i := range r.topology.Agents() {
 		if r.topology.ClassOf(r.topology.Agent(i)).Counted() {
@@ -98,7 +98,7 @@ func (r *real) order(ctx context.Context, number int32) (command uint64, err err
 // ahead is how long before T a cascade begins, where --ahead does not say. On loopback
 // there is hardly a way: everybody at once needs no more than the slowest agent and the
 // time for the decision.
-func (r *real) ahead(need time.Duration) time.Duration {
+func (r *realFleet) ahead(need time.Duration) time.Duration {
 	switch {
 	case r.o.Ahead > 0:
 		return r.o.Ahead
@@ -109,7 +109,7 @@ func (r *real) ahead(need time.Duration) time.Duration {
 }
 
 // predict asks every lead what it expects of its agents.
-func (r *real) predict() {
+func (r *realFleet) predict() {
 	for cluster := range r.topology.Clusters() {
 		first, _ := r.topology.Children(r.topology.Cluster(cluster))
 		r.console.With(operator.Place{Level: operator.InCluster, Index: cluster}, func(_ time.Duration, c *coordination.Coordinator, _ *coordination.Outbox) {
@@ -121,7 +121,7 @@ func (r *real) predict() {
 }
 
 // margin tells the witness when the agents are to be READY, once they are asked.
-func (r *real) margin(ctx context.Context, number int32, command uint64) (known bool) {
+func (r *realFleet) margin(ctx context.Context, number int32, command uint64) (known bool) {
 	_ = r.desk(ctx, func() {
 		r.console.With(operator.All, func(_ time.Duration, c *coordination.Coordinator, _ *coordination.Outbox) {
 			if p, ok := c.Progress(command); ok && p.Tier == quorum.TierAgent && p.Margin > 0 {
@@ -134,7 +134,7 @@ func (r *real) margin(ctx context.Context, number int32, command uint64) (known 
 }
 
 // show is a line of how far it is, on a terminal.
-func (r *real) show(now time.Duration) {
+func (r *realFleet) show(now time.Duration) {
 	if !r.o.Live {
 		return
 	}
@@ -149,7 +149,7 @@ func (r *real) show(now time.Duration) {
 }
 
 // lateness in words; the mutex is held.
-func (r *real) lateness() string {
+func (r *realFleet) lateness() string {
 	h := &r.watch.lateness
 	if h.Count() == 0 {
 		return "not measured"
@@ -160,7 +160,7 @@ func (r *real) lateness() string {
 }
 
 // report writes what Run writes, and what this machine had to carry.
-func (r *real) report(stopped bool) error {
+func (r *realFleet) report(stopped bool) error {
 	took := time.Since(r.begin)
 	r.watch.mutex.Lock()
 	defer r.watch.mutex.Unlock()
@@ -192,7 +192,7 @@ func (r *real) report(stopped bool) error {
 // losses are messages that this machine did not carry.
 type losses struct{ kernel, busy, queue, refused uint64 }
 
-func (r *real) traffic() (t fleet.Traffic, lost losses) {
+func (r *realFleet) traffic() (t fleet.Traffic, lost losses) {
 	for _, n := range r.nodes {
 		if n == nil {
 			continue
@@ -211,7 +211,7 @@ const overload = 20 * time.Millisecond
 
 // machine says what the fleet asked of this machine; what is late here is late in
 // every figure above.
-func (r *real) machine(took time.Duration, lost losses) error {
+func (r *realFleet) machine(took time.Duration, lost losses) error {
 	var used syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &used); err != nil {
 		return fmt.Errorf("read what this process has used: %w", err)
