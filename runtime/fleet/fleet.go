@@ -16,11 +16,11 @@ import (
 )
 
 var (
-	// ErrInput: a file or a value makes no fleet. The message says which.
+	// ErrInput says that a file or a value makes no fleet, and which.
 	ErrInput = errors.New("bad fleet")
-	// ErrMissed: the run came to its end, and an indicator misses its target.
+	// ErrMissed says that the run came to its end, and an indicator misses its target.
 	ErrMissed = errors.New("an indicator misses its target")
-	// ErrInterrupted: the run was stopped; what was written is the report until then.
+	// ErrInterrupted says that the run was stopped; what was written is the report until then.
 	ErrInterrupted = errors.New("interrupted")
 )
 

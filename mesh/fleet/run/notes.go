@@ -139,7 +139,7 @@ func (w *crew) census(n *fleet.Node[coordination.Message], p *post) {
 // outcome is what comes of processing a command: everybody says the same, but for
 // those whose context contradicts it.
 func (w *crew) outcome(n *fleet.Node[coordination.Message], command uint64) coordination.Outcome {
-	digest := uint64(w.config.Seed.Draw(purposeOutcome, 0, command)) | 1
+	digest := w.config.Seed.Draw(purposeOutcome, 0, command) | 1
 	if w.config.Answer != nil {
 		if asked := w.config.Answer(command); asked != 0 {
 			digest = asked
