@@ -35,7 +35,6 @@ type beater struct {
 	heard  int32 // in the last whole period
 	ask    int32
 	drawn  uint32
-	due    uint32 // predicted, in us
 }
 
 type word struct {

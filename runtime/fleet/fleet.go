@@ -16,7 +16,7 @@ import (
 )
 
 var (
-	// ErrInput says that a file or a value makes no fleet. The message says which.
+	// ErrInput says that a file or a value makes no fleet, and which.
 	ErrInput = errors.New("bad fleet")
 	// ErrMissed says that the run came to its end, and an indicator misses its target.
 	ErrMissed = errors.New("an indicator misses its target")

@@ -38,9 +38,9 @@ func (t *text) line(format string, values ...any) {
 	t.WriteByte('\n')
 }
 
-func (t *text) heading(format string, values ...any) {
+func (t *text) heading(words string) {
 	t.WriteByte('\n')
-	t.line(format, values...)
+	t.line("%s", words)
 }
 
 func (t *text) indicators(r *fleet.Report) {

@@ -11,7 +11,7 @@ import (
 	"dancer/mesh/quorum"
 )
 
-// ErrNobody says that the seat has no holder at present. Wait, or look at what failed.
+// ErrNobody says that a seat has no holder at present. Wait, or look at what failed.
 var ErrNobody = errors.New("nobody holds the seat")
 
 // Fleet is a fleet under way. It is not safe for use by several goroutines.
