@@ -19,7 +19,7 @@ import (
 // The marks of a million agents.
 const (
 	millionTime   = 5 * time.Minute
-	millionMemory = 8 << 30
+	millionMemory = int64(8 << 30)
 )
 
 func soak(t *testing.T) {
@@ -108,7 +108,7 @@ func TestSoakMillion(t *testing.T) {
 }
 
 // peak is the most memory that this process has had.
-func peak(t *testing.T) int {
+func peak(t *testing.T) int64 {
 	t.Helper()
 	text, err := os.ReadFile("/proc/self/status")
 	if err != nil {
@@ -122,5 +122,5 @@ func peak(t *testing.T) int {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return kilobytes << 10
+	return int64(kilobytes) << 10
 }
