@@ -6,6 +6,8 @@ GOBUILD  = CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VE
 CROSS    = linux-arm64 linux-armv7 linux-armv6 linux-amd64
 # On two cores the end-to-end tests need them for the program they drive.
 TEST     = go test -p 2 -timeout 15m
+# The whole program is not tested beside the faults of the spine: these starve it.
+WHOLE    = dancer/(cmd/dancer|runtime/brain|runtime/web)
 
 .PHONY: help demo build test test-kernel race fuzz lint check-tidy bench bench-spine bench-program bench-registry bench-arrival faults cross soak screenshot ci clean
 
@@ -22,7 +24,8 @@ test: ## vet and every test (SHORT=1 leaves the slow ones out, VERBOSE=1 names e
 	go vet ./...
 	go vet -tags interleave ./runtime/link
 	$(TEST) -tags interleave -run 'TestOrders|TestMutants|TestSpine' $(if $(VERBOSE),-v) ./runtime/link
-	$(TEST) $(if $(SHORT),-short) $(if $(VERBOSE),-v) ./...
+	$(TEST) $(if $(SHORT),-short) $(if $(VERBOSE),-v) $$(go list ./... | grep -vxE '$(WHOLE)')
+	$(TEST) $(if $(SHORT),-short) $(if $(VERBOSE),-v) $$(go list ./... | grep -xE '$(WHOLE)')
 
 test-kernel: ## the real arm64 dancer on a real kernel under QEMU (docs/testing.md; about eight minutes)
 	DANCER_GUEST=1 go test -p 1 -count=1 -timeout 60m -v -run '^TestGuest' ./runtime/guest ./cmd/dancer
