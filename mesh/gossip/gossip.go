@@ -44,6 +44,7 @@ type Status struct {
 type Gossip struct {
 	options  Options
 	list     *memberlist.Memberlist
+	address  string // host:port
 	queue    *memberlist.TransmitLimitedQueue
 	register register
 	meta     atomic.Pointer[[]byte]
@@ -82,6 +83,7 @@ func Start(o Options) (*Gossip, error) {
 	if g.list, err = g.listen(); err != nil {
 		return nil, err
 	}
+	g.address = g.list.LocalNode().Address() // once: memberlist writes its own node whenever the record changes
 	g.joined.Add(3)
 	go g.work()
 	go g.seek()
@@ -132,7 +134,7 @@ func (g *Gossip) config(host string, port int) *memberlist.Config {
 func (g *Gossip) Members() []Member { return g.register.list() }
 
 // Addr is the host:port that this member is reached at.
-func (g *Gossip) Addr() string { return g.list.LocalNode().Address() }
+func (g *Gossip) Addr() string { return g.address }
 
 // Status gives a snapshot.
 func (g *Gossip) Status() Status {

@@ -19,7 +19,7 @@ manual: manual.yaml
 signals:
   range: {unit: m, range: [0, 8], start: 5, stale_after: 20s}
   bumper: {boolean: true, start: 0, stale_after: 20s}
-  go: {from: cell, range: [0, 1], lasts: 1500ms, stale_after: 20s}
+  go: {from: cell, range: [0, 1], lasts: 4s, stale_after: 20s}
 outputs:
   drive: {range: [0, 1], safe: 0}
 lease: {expires_after: 20s}   # machines that tests run on are busy
@@ -102,9 +102,9 @@ func TestCommandOfTheCell(t *testing.T) {
 	if status, answer := r.order(`{"by": "kim", "text": "go=1", "in": "1s"}`); status != http.StatusAccepted {
 		t.Fatalf("%d %s", status, answer)
 	}
-	r.until(10*time.Second, "it drives", func() bool { return r.has("output", map[string]any{"name": "drive", "value": 1.0}) })
+	r.until(30*time.Second, "it drives", func() bool { return r.has("output", map[string]any{"name": "drive", "value": 1.0}) })
 	r.until(10*time.Second, "the act is told", func() bool { return r.has("cell", map[string]any{"what": "act", "text": "go=1"}) })
-	r.until(10*time.Second, "it is over", func() bool {
+	r.until(30*time.Second, "it is over", func() bool {
 		all := r.events("output")
 		return len(all) > 0 && all[len(all)-1]["name"] == "drive" && all[len(all)-1]["value"] == 0.0
 	})
@@ -146,7 +146,7 @@ func TestNoCommandOfTheCell(t *testing.T) {
 			t.Errorf("%s: %d %s", name, status, answer)
 		}
 	}
-	lone := start(t, strings.Replace(fmt.Sprintf(cellRobot, "lone", "mesh: {off: true}"), "go: {from: cell, range: [0, 1], lasts: 1500ms, stale_after: 20s}", "go: {range: [0, 1], start: 0}", 1), cellManual, "")
+	lone := start(t, strings.Replace(fmt.Sprintf(cellRobot, "lone", "mesh: {off: true}"), "go: {from: cell, range: [0, 1], lasts: 4s, stale_after: 20s}", "go: {range: [0, 1], start: 0}", 1), cellManual, "")
 	lone.until(20*time.Second, "its page", func() bool { return lone.get("/api/v1/status", &web.Status{}) == nil })
 	if status, answer := lone.order(`{"by": "kim", "text": "go=1"}`); status != http.StatusConflict || !strings.Contains(answer, "mesh.members") {
 		t.Errorf("a robot of no cell: %d %s", status, answer)

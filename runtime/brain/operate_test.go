@@ -61,7 +61,7 @@ func TestOperatorOfACell(t *testing.T) {
 	if op.State != operator.Done || op.Broadcast.Verdict != "PROCEED" || op.Broadcast.Counts.Ready != 1 {
 		t.Fatalf("%s %+v", answer, op)
 	}
-	r.until(10*time.Second, "it drives", func() bool { return r.has("output", map[string]any{"name": "drive", "value": 1.0}) })
+	r.until(30*time.Second, "it drives", func() bool { return r.has("output", map[string]any{"name": "drive", "value": 1.0}) })
 	if _, op, answer = r.give("delegate", `{"by": "kim", "text": "go=1"}`); op.State != operator.Done || op.Delegation.Agent != "solo" {
 		t.Errorf("%s %+v", answer, op)
 	}
