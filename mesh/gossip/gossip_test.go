@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"runtime"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -144,16 +143,31 @@ func TestCell(t *testing.T) {
 func checkBroadcast(t *testing.T, from *Gossip, heard map[string]int, mutex *sync.Mutex) {
 	t.Helper()
 	const messages = 10
-	for i := range messages {
-		if err := from.Broadcast([]byte(strconv.Itoa(i))); err != nil {
-			t.Fatal(err)
-		}
-	}
-	until(t, "everybody has every message", func() bool {
+	all := func(burst int) bool {
 		mutex.Lock()
 		defer mutex.Unlock()
-		return len(heard) == messages*4
-	})
+		n := 0
+		for what := range heard {
+			if strings.Contains(what, fmt.Sprintf(":%d.", burst)) {
+				n++
+			}
+		}
+		return n == messages*4
+	}
+	reached := false
+	for burst := 0; burst < 5 && !reached; burst++ { // gossip says a message a few times and not for ever: starved, a member can miss it
+		for i := range messages {
+			if err := from.Broadcast(fmt.Appendf(nil, "%d.%d", burst, i)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for deadline := time.Now().Add(15 * time.Second); !reached && time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+			reached = all(burst)
+		}
+	}
+	if !reached {
+		t.Error("of five bursts of ten messages none reached everybody whole")
+	}
 	mutex.Lock()
 	defer mutex.Unlock()
 	for what, n := range heard {
