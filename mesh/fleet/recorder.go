@@ -10,8 +10,9 @@ import (
 
 // Figures of the recorder.
 const (
-	// ArrivalWindow is how early an agent may be READY (mesh-30k 3.2): in time is from
-	// so long before the moment that was planned for it up to that moment.
+	// ArrivalWindow is how early an agent may be READY. mesh-30k 3.2 counts it back from T;
+	// here it is counted back from the moment planned for READY, T less Margin, which is
+	// another measure and not comparable with the specification's.
 	ArrivalWindow = 500 * time.Millisecond
 	// PredictionBound is how far a prediction may be off (mesh-30k 11.1).
 	PredictionBound = 50 * time.Millisecond
